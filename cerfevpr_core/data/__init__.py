@@ -1,0 +1,1 @@
+"""Where images come from: folders, bags and the drawn route."""

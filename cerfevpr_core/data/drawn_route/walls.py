@@ -1,0 +1,57 @@
+"""Wall materials: brick, plaster, concrete panels and blocks of stone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .canvas import Canvas, clouds, noise
+
+MATERIALS = ('plaster', 'brick', 'panels', 'stone')
+WALL_COLOURS = {
+    'plaster': (
+        (222, 196, 140), (214, 170, 120), (226, 216, 196), (198, 150, 134), (166, 178, 158),
+        (176, 186, 200), (204, 122, 92), (232, 222, 178), (140, 152, 140), (210, 188, 190),
+    ),
+    'brick': ((150, 78, 60), (172, 100, 74), (128, 70, 62), (176, 132, 94), (110, 84, 76)),
+    'panels': ((178, 176, 170), (160, 168, 172), (196, 190, 176), (150, 148, 144)),
+    'stone': ((186, 176, 156), (168, 162, 152), (200, 188, 164), (150, 146, 142)),
+}  # fmt: skip
+
+
+def paint_wall(canvas: Canvas, material: str, storey_m: float, rng: np.random.Generator) -> None:
+    """Give a canvas of one colour the grain, joints and stains of a material."""
+    shape = (canvas.height_px, canvas.width_px)
+    px = float(canvas.scale[0])
+    gain = 1 + 0.07 * clouds(shape, 3.0 * px, 3, rng) + 0.035 * noise(shape, (2, 2), rng)
+    gain += 0.05 * noise(shape, (4.0 * px, 0.35 * px), rng)  # streaks that rain left
+    if material == 'brick':
+        gain *= _courses(canvas, (0.12, 0.36), 0.03, 0.16, 0.78, rng)
+    elif material == 'stone':
+        gain *= _courses(canvas, (0.5, 1.0), 0.04, 0.08, 0.72, rng)
+    elif material == 'panels':
+        gain *= _courses(canvas, (storey_m, 3.1), 0.06, 0.05, 0.6, rng, shifted=False)
+    canvas.texture(gain.astype(np.float32))
+
+
+def _courses(
+    canvas: Canvas,
+    size_m: tuple[float, float],
+    joint_m: float,
+    variety: float,
+    joint_gain: float,
+    rng: np.random.Generator,
+    shifted: bool = True,
+) -> NDArray[np.float32]:
+    """Rows of bricks or slabs of (height, width) metres, each a little lighter or darker."""
+    y = (np.arange(canvas.height_px) + 0.5)[::-1, None] / canvas.scale[1]
+    row = np.floor(y / size_m[0]).astype(int)
+    x = (np.arange(canvas.width_px) + 0.5)[None] / canvas.scale[0] + size_m[1] * 8
+    x = x - (row % 2) * size_m[1] / 2 if shifted else x + 0 * row
+    column = np.floor(x / size_m[1]).astype(int)
+    tones = 1 + variety * rng.uniform(-1, 1, (97, 89))
+    gain = tones[row % 97, column % 89]
+    joint = ((y / size_m[0]) % 1 < joint_m / size_m[0]) | (
+        (x / size_m[1]) % 1 < joint_m / size_m[1]
+    )
+    return np.where(joint, joint_gain * gain, gain).astype(np.float32)

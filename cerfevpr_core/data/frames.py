@@ -1,0 +1,63 @@
+"""Images with what is known about them, from a folder or a bag."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cerfevpr_core.errors import ImageError
+from cerfevpr_core.images import Image, list_images, read_image
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image of a traverse. `stamp_ns` is 0 where nobody stamped it."""
+
+    name: str
+    image: Image
+    stamp_ns: int = 0
+
+
+class FrameSource(Protocol):
+    """Frames that can be counted and read again."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+class FolderFrames:
+    """The images of a folder in natural order. Unreadable ones are named, counted and left out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = list_images(folder)
+        self.num_skipped = 0
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.num_skipped = 0
+        for file in self.files:
+            try:
+                yield Frame(file.name, read_image(file))
+            except ImageError as error:
+                self.num_skipped += 1
+                log.warning('left out: %s', error)
+
+
+def frame_number(name: str) -> int:
+    """The last integer of a file name. Raises ImageError where there is none."""
+    digits = re.findall(r'\d+', Path(name).stem)
+    if not digits:
+        raise ImageError(
+            f'{name} has no number in its name; number the images by frame, or give positions '
+            'with --radius-m and --positions'
+        )
+    return int(digits[-1])

@@ -1,0 +1,77 @@
+"""One image in, its descriptor out: the model with its preprocessing and its device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cerfevpr_core.config import Config
+from cerfevpr_core.heads import VladHead, local_features
+from cerfevpr_core.images import Image, to_tensor
+from cerfevpr_core.model import device_of, fingerprint, load_model
+
+Descriptor = NDArray[np.float32]
+Fitted = dict[str, NDArray[np.float32]]
+
+
+class Describer:
+    """Describes images one at a time; the same image gives the same descriptor anywhere."""
+
+    def __init__(self, config: Config) -> None:
+        if config.runtime.num_threads:
+            torch.set_num_threads(config.runtime.num_threads)
+        self.config = config
+        self.device = device_of(config)
+        self.model = load_model(config).to(self.device)
+        self.fingerprint = fingerprint(config, self.model)
+
+    @torch.inference_mode()
+    def describe(self, image: Image) -> Descriptor:
+        """RGB (H, W, 3) -> (E,), unit length. Raises ImageError for a bad image."""
+        return self.model(self._batch(image)[None])[0].cpu().numpy()  # (1, V = 1, 3, H, W)
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether a part of the model is still to be fitted on the map's images."""
+        head = getattr(self.model, 'head', None)
+        return isinstance(head, VladHead) and not head.fitted
+
+    @cached_property
+    def descriptor_dim(self) -> int:
+        """E; known once everything is fitted."""
+        return len(self.describe(np.zeros((64, 64, 3), np.uint8)))
+
+    @torch.inference_mode()
+    def fit(self, images: Iterable[Image]) -> None:
+        """Fit what is fitted on a map's own images: the vocabulary of `vlad`."""
+        head = self.model.head
+        assert isinstance(head, VladHead)
+        features = [
+            local_features(self.model.backbone(self._batch(image)))[0].cpu().numpy()
+            for image in images
+        ]
+        head.fit(np.concatenate(features) if features else np.zeros((0, 1), np.float32))
+
+    def fitted(self) -> Fitted:
+        """What `fit` found, by name; a map keeps it."""
+        head = getattr(self.model, 'head', None)
+        return {'vocabulary': head.vocabulary.cpu().numpy()} if isinstance(head, VladHead) else {}
+
+    def load_fitted(self, fitted: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take what was fitted when the map was built."""
+        if 'vocabulary' in fitted:
+            self.model.head.load_vocabulary(fitted['vocabulary'])
+
+    def _batch(self, image: Image) -> torch.Tensor:
+        return to_tensor(image, self.config.backbone.image_size).to(self.device)[None]
+
+
+def evenly(count: int, limit: int) -> list[int]:
+    """At most `limit` indices, evenly spread over range(count)."""
+    if count <= limit:
+        return list(range(count))
+    return [int(i) for i in np.linspace(0, count - 1, limit).round()]

@@ -1,0 +1,42 @@
+"""Depth images -> metres."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cerfevpr_core.encodings.rows import (
+    Depth,
+    PixelData,
+    as_bytes,
+    check_size,
+    image_rows,
+    sample_type,
+)
+from cerfevpr_core.errors import ImageError
+
+# REP 118: encoding -> kind and bytes of a sample, metres in its unit.
+_DEPTHS = {'16UC1': ('u', 2, 1e-3), '32FC1': ('f', 4, 1.0)}
+
+
+def decode_depth(
+    data: PixelData, height: int, width: int, encoding: str, step: int, is_bigendian: bool = False
+) -> Depth:
+    """Depth (H, W) float32 in metres of 16UC1 (millimetres) or 32FC1 (metres).
+
+    0 where the camera does not know: 0, negative, NaN or infinite in the message. Raises
+    ImageError for another encoding and for a wrong size.
+    """
+    check_size(height, width)
+    if encoding not in _DEPTHS:
+        raise ImageError(
+            f'{encoding!r} is no depth image; expected 16UC1 (millimetres) or 32FC1 (metres): '
+            'is the depth topic the right one?'
+        )
+    kind, num_bytes, unit_m = _DEPTHS[encoding]
+    what = f'{encoding} depth image of {width} x {height} pixels'
+    dtype = sample_type(num_bytes, bool(is_bigendian), kind)
+    rows = image_rows(as_bytes(data), height, width, dtype, step, what)
+    depth_m = rows.astype(np.float32)
+    depth_m *= np.float32(unit_m)
+    depth_m[~(np.isfinite(depth_m) & (depth_m > 0))] = 0
+    return depth_m

@@ -1,0 +1,121 @@
+"""Images -> a map, and more images into a map."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from cerfevpr_core.config import Config
+from cerfevpr_core.data.frames import Frame, FrameSource
+from cerfevpr_core.data.positions import PoseTable
+from cerfevpr_core.describer import Describer, evenly
+from cerfevpr_core.errors import MapError
+from cerfevpr_core.geometry import Camera
+from cerfevpr_core.images import Image
+from cerfevpr_core.place_map import Keyframe, PlaceMap
+from cerfevpr_core.recognizer import View, keyframe, new_manifest
+
+# Wraps an iterable to show how far it is: (items, what is done, how many) -> the same items.
+Track = Callable[[Iterable[Frame], str, int], Iterable[Frame]]
+
+_BATCH = 32  # keyframes a transaction: a kill costs at most so many
+
+
+def no_progress(frames: Iterable[Frame], what: str, count: int) -> Iterable[Frame]:
+    """For callers that show nothing."""
+    return frames
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What may be known of the images of a traverse besides their pixels."""
+
+    traverse: str = ''
+    poses: PoseTable | None = None
+    camera: Camera | None = None
+
+
+def build_map(
+    frames: FrameSource,
+    out: Path,
+    config: Config,
+    extras: Extras = Extras(),  # noqa: B008  (frozen)
+    track: Track = no_progress,
+) -> int:
+    """Describe every image and save the map; returns the number of keyframes.
+
+    The map appears at `out` when it is whole; an interrupted build leaves nothing there.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise MapError(f'{out} exists and is not empty; choose another --out, or use `map add`')
+    describer = Describer(config)
+    fit(describer, frames, track)
+    partial = out.with_name(f'{out.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    with PlaceMap.create(partial, new_manifest(describer), config.map.index) as place_map:
+        count = _add(place_map, describer, frames, config, extras, track)
+    if not count:
+        shutil.rmtree(partial)
+        raise MapError('none of the images could be read; no map was made')
+    if out.exists():
+        out.rmdir()
+    partial.rename(out)
+    return count
+
+
+def add_to_map(
+    place_map: PlaceMap,
+    describer: Describer,
+    frames: FrameSource,
+    config: Config,
+    extras: Extras = Extras(),  # noqa: B008
+    track: Track = no_progress,
+) -> int:
+    """Describe more images into a map; returns how many were added."""
+    return _add(place_map, describer, frames, config, extras, track)
+
+
+def fit(describer: Describer, frames: FrameSource, track: Track = no_progress) -> None:
+    """Fit what the method fits on the map's images, on an even sample of them."""
+    if describer.needs_fit:
+        chosen = set(evenly(len(frames), describer.config.vlad.num_images))
+        tracked = track(frames, 'fitting the vocabulary', len(frames))
+        describer.fit(_images(f for i, f in enumerate(tracked) if i in chosen))
+
+
+def _add(
+    place_map: PlaceMap,
+    describer: Describer,
+    frames: FrameSource,
+    config: Config,
+    extras: Extras,
+    track: Track,
+) -> int:
+    described = (
+        _keyframe(describer, frame, config, extras)
+        for frame in track(frames, 'describing', len(frames))
+    )
+    count = 0
+    while batch := list(islice(described, _BATCH)):
+        count += len(place_map.add(batch))
+    return count
+
+
+def _keyframe(describer: Describer, frame: Frame, config: Config, extras: Extras) -> Keyframe:
+    return keyframe(
+        View(frame.image, describer.describe(frame.image)),
+        frame.name,
+        config.map.thumbnail_px,
+        traverse=extras.traverse,
+        stamp_ns=frame.stamp_ns,
+        pose=extras.poses.find(frame.name, frame.stamp_ns) if extras.poses else None,
+        camera=extras.camera,
+    )
+
+
+def _images(frames: Iterable[Frame]) -> Iterator[Image]:
+    for frame in frames:
+        yield frame.image

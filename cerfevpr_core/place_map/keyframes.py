@@ -1,0 +1,42 @@
+"""What the map holds and what a search finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerfevpr_core.geometry import Camera, Pose
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """A database image. `descriptors` (P, E) holds the image's own and those of its variants."""
+
+    name: str
+    descriptors: NDArray[np.float32]
+    external_id: str = ''  # the SLAM system's own id
+    traverse: str = ''
+    stamp_ns: int = 0
+    pose: Pose | None = None
+    camera: Camera | None = None
+    thumbnail: bytes = b''  # jpeg
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A keyframe with its similarity (cosine) to the query, and what later stages found."""
+
+    keyframe_id: int
+    name: str
+    similarity: float
+    external_id: str = ''
+    traverse: str = ''
+    stamp_ns: int = 0
+    pose: Pose | None = None
+    landmark_similarity: float | None = None
+    probability: float | None = None
+    verified: bool = False
+    num_inliers: int | None = None
+    reject_reason: str | None = None

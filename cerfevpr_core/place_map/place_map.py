@@ -1,0 +1,115 @@
+"""The map as everybody uses it: create, open, add, search, save, check."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerfevpr_core.errors import MapError
+from cerfevpr_core.place_map.index import Kind, VectorIndex
+from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
+from cerfevpr_core.place_map.manifest import Manifest
+from cerfevpr_core.place_map.store import KeyframeStore
+
+log = logging.getLogger(__name__)
+
+
+class PlaceMap:
+    """A directory with keyframes and an index; several threads may use it."""
+
+    def __init__(self, store: KeyframeStore, index_kind: Kind = 'flat') -> None:
+        self.store = store
+        self.folder = store.folder
+        self.manifest = store.manifest
+        self.index_kind = index_kind
+        self.lock = threading.RLock()
+        self.index = self._load_index()
+
+    @staticmethod
+    def create(folder: Path, manifest: Manifest, index_kind: Kind = 'flat') -> PlaceMap:
+        """An empty map in a new folder. Raises MapError where there is one already."""
+        return PlaceMap(KeyframeStore.create(folder, manifest), index_kind)
+
+    @staticmethod
+    def open(folder: Path, index_kind: Kind = 'flat') -> PlaceMap:
+        """A saved map. Raises MapError if it is missing, foreign or damaged."""
+        return PlaceMap(KeyframeStore.open(folder), index_kind)
+
+    def add(self, keyframes: Iterable[Keyframe]) -> list[int]:
+        """Add keyframes in one transaction; on return they are on disk. Returns their ids."""
+        keyframes = list(keyframes)
+        with self.lock:
+            ids = self.store.add(keyframes)
+            counts = [len(k.descriptors) for k in keyframes]
+            vectors = [np.asarray(k.descriptors, np.float32) for k in keyframes]
+            if vectors:
+                self.index.add(np.repeat(np.array(ids, np.int64), counts), np.concatenate(vectors))
+        return ids
+
+    def search(self, descriptor: NDArray[np.float32], top_k: int) -> list[Candidate]:
+        """The keyframes most similar to a descriptor (E,), best first."""
+        with self.lock:
+            found = self.index.search(np.asarray(descriptor, np.float32), top_k)
+        return self.store.candidates(found)
+
+    def save(self, folder: Path | None = None) -> None:
+        """Write the index, which only spares time at the next start; with a folder, a copy."""
+        with self.lock:
+            if folder is not None and folder.resolve() != self.folder.resolve():
+                self.store.backup(folder)
+            target, generation = folder or self.folder, self.store.generation()
+            try:
+                self.index.save(target, generation, self.index_kind)
+            except (OSError, RuntimeError) as error:
+                log.warning('the index is not saved and will be rebuilt: %s', error)
+
+    def check(self) -> list[str]:
+        """Every damage of the keyframes, in words; empty if all is sound."""
+        return self.store.problems()
+
+    def require(self, fingerprint: str, differing: Iterable[str] = ()) -> None:
+        """Refuse another model than the one that made the map. Raises MapError."""
+        if fingerprint != self.manifest.fingerprint:
+            settings = '; '.join(differing) or 'the weights differ'
+            raise MapError(
+                f'the map at {self.folder} was made by model {self.manifest.fingerprint}, this is '
+                f'model {fingerprint} ({settings}). Use the settings of the map (leave out --set '
+                'and --config), or describe its images again with '
+                f'`cerfevpr map reembed {self.folder}`'
+            )
+
+    def require_keyframes(self) -> None:
+        """Refuse an empty map. Raises MapError."""
+        if not len(self):
+            raise MapError(
+                f'the map at {self.folder} is empty; add images with '
+                f'`cerfevpr map add {self.folder} --images DIR`'
+            )
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def close(self) -> None:
+        """Save the index and close the file."""
+        self.save()
+        self.store.close()
+
+    def __enter__(self) -> PlaceMap:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _load_index(self) -> VectorIndex:
+        index = VectorIndex.load(self.folder, self.store.generation(), self.index_kind)
+        if index is not None:
+            return index
+        ids, vectors = self.store.vectors()
+        if len(ids):
+            log.info('building the index over %d descriptors', len(ids))
+        return VectorIndex.build(self.index_kind, ids, vectors)

@@ -1,0 +1,289 @@
+"""Keyframes in SQLite: one transaction an addition, so that a kill loses nothing acknowledged."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from cerfevpr_core.errors import MapError
+from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
+from cerfevpr_core.place_map.manifest import FORMAT, Manifest
+
+FILE = 'keyframes.sqlite'
+
+_SCHEMA = """
+CREATE TABLE manifest (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE keyframes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice, also after a removal
+    name TEXT NOT NULL, external_id TEXT NOT NULL, traverse TEXT NOT NULL,
+    stamp_ns INTEGER NOT NULL,
+    x_m REAL, y_m REAL, z_m REAL, qx REAL, qy REAL, qz REAL, qw REAL,  -- NULL: no pose
+    camera TEXT, thumbnail BLOB NOT NULL);
+CREATE UNIQUE INDEX external_ids ON keyframes (external_id) WHERE external_id != '';
+CREATE TABLE descriptors (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    keyframe_id INTEGER NOT NULL REFERENCES keyframes (id) ON DELETE CASCADE,
+    vector BLOB NOT NULL, crc INTEGER NOT NULL);  -- float32, little endian
+CREATE INDEX descriptors_of ON descriptors (keyframe_id);
+"""
+
+
+class KeyframeStore:
+    """The SQLite file of a map; safe to use from several threads."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self.connection = connection
+        self.lock = threading.RLock()
+        self.manifest = self._read_manifest()
+
+    @staticmethod
+    def create(folder: Path, manifest: Manifest) -> KeyframeStore:
+        """A new file. Raises MapError where there is a map already, or no room to write."""
+        if (folder / FILE).exists():
+            raise MapError(
+                f'there is a map at {folder} already; choose another --out, '
+                'or add to it with `cerfevpr map add`'
+            )
+        # Named .new until it is whole: a kill here must not leave half a map behind.
+        partial = folder / f'{FILE}.{uuid.uuid4().hex[:8]}.new'
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(partial)
+            with connection:
+                connection.executescript(_SCHEMA)
+                connection.executemany('INSERT INTO manifest VALUES (?, ?)', _rows(manifest))
+            connection.close()
+            partial.replace(folder / FILE)
+        except (OSError, sqlite3.Error) as error:
+            raise MapError(f'no map can be written at {folder}: {error}') from None
+        return KeyframeStore.open(folder)
+
+    @staticmethod
+    def open(folder: Path) -> KeyframeStore:
+        """An existing file. Raises MapError if it is missing, foreign or damaged."""
+        file = folder / FILE
+        if not file.is_file():
+            found = 'it does not exist' if not folder.exists() else f'it holds no {FILE}'
+            raise MapError(
+                f'no map at {folder}: {found}; build one with '
+                f'`cerfevpr map build --images DIR --out {folder}`'
+            )
+        with _damage_named(folder):
+            connection = sqlite3.connect(_uri(file), uri=True, check_same_thread=False, timeout=30)
+            connection.execute('PRAGMA foreign_keys = ON')
+            if os.access(folder, os.W_OK):
+                connection.execute('PRAGMA journal_mode = WAL')
+                connection.execute('PRAGMA synchronous = FULL')  # acknowledged means on disk
+            return KeyframeStore(folder, connection)
+
+    def add(self, keyframes: Iterable[Keyframe]) -> list[int]:
+        """Append in one transaction and return the new ids; all of them or none."""
+        with self.lock, _damage_named(self.folder):
+            try:
+                with self.connection:
+                    ids = [self._insert(keyframe) for keyframe in keyframes]
+                    self._touch()
+            except sqlite3.IntegrityError:
+                raise MapError(
+                    'a keyframe with this external_id is in the map already; remove it first'
+                ) from None
+        return ids
+
+    def __len__(self) -> int:
+        return int(self._one('SELECT COUNT(*) FROM keyframes'))
+
+    def generation(self) -> str:
+        """Changes with every write: tells whether something derived still fits."""
+        return str(self._one("SELECT value FROM manifest WHERE key = 'generation'"))
+
+    def vectors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """All descriptors: keyframe ids (P,) and vectors (P, E).
+
+        Raises MapError for a damaged one.
+        """
+        with self.lock, _damage_named(self.folder):
+            rows = self.connection.execute(
+                'SELECT keyframe_id, vector, crc FROM descriptors ORDER BY id'
+            ).fetchall()
+        dim = self.manifest.descriptor_dim
+        damaged = [i for i, vector, crc in rows if not _intact(vector, crc, dim)]
+        if damaged:
+            raise _damage(self.folder, f'the descriptor of keyframe {damaged[0]} has changed')
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        return ids, np.frombuffer(b''.join(row[1] for row in rows), '<f4').reshape(-1, dim)
+
+    def candidates(self, found: Iterable[tuple[int, float]]) -> list[Candidate]:
+        """Keyframe ids and similarities -> candidates, in the same order."""
+        with self.lock, _damage_named(self.folder):
+            return [c for i, s in found if (c := self._candidate(i, s)) is not None]
+
+    def thumbnail(self, keyframe_id: int) -> bytes:
+        """The keyframe's small picture (jpeg), empty where there is none."""
+        return bytes(self._one('SELECT thumbnail FROM keyframes WHERE id = ?', keyframe_id))
+
+    def everything(self) -> list[Candidate]:
+        """All keyframes in the order they were added, with similarity 0: for lists and plots."""
+        with self.lock, _damage_named(self.folder):
+            ids = self.connection.execute('SELECT id FROM keyframes ORDER BY id').fetchall()
+        return self.candidates((row[0], 0.0) for row in ids)
+
+    def problems(self) -> list[str]:
+        """Every damage found, in words; empty for a sound file. Reads all of it."""
+        found: list[str] = []
+        with self.lock:
+            try:
+                for (text,) in self.connection.execute('PRAGMA integrity_check'):
+                    found += [] if text == 'ok' else [f'SQLite: {text}']
+                for table, row, *_ in self.connection.execute('PRAGMA foreign_key_check'):
+                    found.append(f'{table} row {row} belongs to no keyframe')
+                found += self._problems_of_rows()
+            except sqlite3.Error as error:
+                found.append(f'SQLite: {error}')
+        return found
+
+    def backup(self, folder: Path) -> None:
+        """A consistent copy in another folder, also while this map is in use."""
+        if (folder / FILE).exists():
+            raise MapError(f'there is a map at {folder} already; choose another place')
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f'{FILE}.new'
+        with self.lock, _damage_named(folder):
+            copy = sqlite3.connect(partial)
+            self.connection.backup(copy)
+            copy.close()
+        partial.replace(folder / FILE)
+
+    def close(self) -> None:
+        """Fold the log into the file, so that one file is the whole map."""
+        with self.lock:
+            self.connection.close()
+
+    def _insert(self, keyframe: Keyframe) -> int:
+        dim = self.manifest.descriptor_dim
+        vectors = np.ascontiguousarray(keyframe.descriptors, '<f4')
+        assert vectors.ndim == 2 and vectors.shape[1] == dim, (vectors.shape, dim)
+        if not np.isfinite(vectors).all():
+            raise MapError(f'the descriptor of {keyframe.name} is not finite; nothing was added')
+        pose = keyframe.pose
+        numbers = (*pose.position_m, *pose.quaternion) if pose else (None,) * 7
+        camera = json.dumps(asdict(keyframe.camera)) if keyframe.camera else None
+        cursor = self.connection.execute(
+            f'INSERT INTO keyframes VALUES (NULL{", ?" * 13})',
+            (keyframe.name, keyframe.external_id, keyframe.traverse, keyframe.stamp_ns)
+            + (*numbers, camera, keyframe.thumbnail),
+        )
+        assert cursor.lastrowid is not None
+        for vector in vectors:
+            blob = vector.tobytes()
+            self.connection.execute(
+                'INSERT INTO descriptors VALUES (NULL, ?, ?, ?)',
+                (cursor.lastrowid, blob, zlib.crc32(blob)),
+            )
+        return cursor.lastrowid
+
+    def _touch(self) -> None:
+        self.connection.execute(
+            "INSERT OR REPLACE INTO manifest VALUES ('generation', ?)", (uuid.uuid4().hex,)
+        )
+
+    def _candidate(self, keyframe_id: int, similarity: float) -> Candidate | None:
+        row = self.connection.execute(
+            'SELECT name, external_id, traverse, stamp_ns, x_m, y_m, z_m, qx, qy, qz, qw '
+            'FROM keyframes WHERE id = ?',
+            (keyframe_id,),
+        ).fetchone()
+        if row is None:  # removed since the search
+            return None
+        pose = None if row[4] is None else Pose(row[4:7], row[7:11])
+        return Candidate(keyframe_id, row[0], similarity, row[1], row[2], row[3], pose)
+
+    def _problems_of_rows(self) -> Iterator[str]:
+        dim = self.manifest.descriptor_dim
+        rows = self.connection.execute('SELECT keyframe_id, vector, crc FROM descriptors')
+        for keyframe_id, vector, crc in rows:
+            if not _intact(vector, crc, dim):
+                yield f'keyframe {keyframe_id}: its descriptor has changed since it was written'
+            elif not abs(float(np.linalg.norm(np.frombuffer(vector, '<f4'))) - 1) < 1e-3:
+                yield f'keyframe {keyframe_id}: its descriptor is not of unit length'
+        bare = 'SELECT id FROM keyframes WHERE id NOT IN (SELECT keyframe_id FROM descriptors)'
+        for (keyframe_id,) in self.connection.execute(bare):
+            yield f'keyframe {keyframe_id} has no descriptor'
+
+    def _one(self, query: str, *values: object) -> object:
+        with self.lock, _damage_named(self.folder):
+            row = self.connection.execute(query, values).fetchone()
+        return row[0] if row else ''
+
+    def _read_manifest(self) -> Manifest:
+        rows = dict(self.connection.execute('SELECT key, value FROM manifest').fetchall())
+        version = rows.get('format')
+        if version != FORMAT:
+            raise MapError(
+                f'the map at {self.folder} has format {version}, this version reads {FORMAT}; '
+                'build it again with `cerfevpr map build`'
+            )
+        return Manifest(
+            rows['fingerprint'],
+            json.loads(rows['settings']),
+            rows['descriptor_dim'],
+            safetensors.numpy.load(rows['fitted']),
+            rows['map_id'],
+        )
+
+def _rows(manifest: Manifest) -> list[tuple[str, object]]:
+    return [
+        ('format', manifest.format),
+        ('map_id', manifest.map_id),
+        ('fingerprint', manifest.fingerprint),
+        ('settings', json.dumps(manifest.settings)),
+        ('descriptor_dim', manifest.descriptor_dim),
+        ('fitted', safetensors.numpy.save(dict(manifest.fitted))),
+        ('generation', uuid.uuid4().hex),
+    ]
+
+
+def _uri(file: Path) -> str:
+    """Writable where the folder is; else as a file that nobody changes."""
+    quoted = file.resolve().as_uri()
+    return f'{quoted}?mode=rw' if os.access(file.parent, os.W_OK) else f'{quoted}?immutable=1'
+
+
+def _intact(vector: bytes, crc: int, dim: int) -> bool:
+    return len(vector) == 4 * dim and zlib.crc32(vector) == crc
+
+
+def _damage(folder: Path, reason: str) -> MapError:
+    return MapError(
+        f'the map at {folder} is damaged: {reason}; `cerfevpr map check {folder}` lists the damage; '
+        'restore a copy, or build it again with `cerfevpr map build`'
+    )
+
+
+@contextmanager
+def _damage_named(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if 'no such table' not in str(error) and 'no such column' not in str(error):
+            raise MapError(f'the map at {folder} cannot be used: {error}') from None
+        raise MapError(
+            f'{folder / FILE} is a database of something else ({error}); '
+            'choose a folder made by `cerfevpr map build`'
+        ) from None
+    except (sqlite3.DatabaseError, SafetensorError, KeyError, ValueError) as error:
+        raise _damage(folder, str(error)) from None

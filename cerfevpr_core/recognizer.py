@@ -1,0 +1,180 @@
+"""What runs: one image in, one Recognition out."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as PilImage
+
+from cerfevpr_core.config import Config, load_config, model_settings, settings
+from cerfevpr_core.describer import Describer, Descriptor
+from cerfevpr_core.errors import MapError
+from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.images import Image, shrink
+from cerfevpr_core.place_map import Candidate, Keyframe, Manifest, PlaceMap
+
+
+class Decision(IntEnum):
+    """The numbers are those of the message."""
+
+    UNKNOWN = 0
+    MATCH = 1
+    AMBIGUOUS = 2
+
+
+@dataclass(frozen=True)
+class View:
+    """What is known of an image once it is described."""
+
+    image: Image
+    descriptor: Descriptor
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """The answer to one image: candidates best first, and the time of each stage."""
+
+    decision: Decision
+    candidates: list[Candidate]
+    map_id: str
+    model_fingerprint: str
+    stage_ms: dict[str, float]
+
+
+class PlaceRecognizer:
+    """A model and a map that fit each other."""
+
+    def __init__(self, config: Config, describer: Describer, place_map: PlaceMap) -> None:
+        self.config = config
+        self.describer = describer
+        self.place_map = place_map
+
+    @staticmethod
+    def load(
+        folder: Path,
+        file: Path | None = None,
+        assignments: tuple[str, ...] = (),
+        overrides: Mapping[str, Any] | None = None,
+    ) -> PlaceRecognizer:
+        """Open a map with the model that made it; only what is set explicitly may differ.
+
+        Raises MapError for a map that is missing, empty, damaged or of another model.
+        """
+        base = map_settings(folder)
+        config = load_config(file, assignments, overrides, base)
+        place_map = PlaceMap.open(folder, config.map.index)
+        place_map.require_keyframes()
+        return PlaceRecognizer(config, matching_describer(config, place_map), place_map)
+
+    def recognize(self, image: Image) -> Recognition:
+        """RGB (H, W, 3) -> the places it may show. Raises ImageError for a bad image."""
+        clock = StageClock()
+        view = self.describe(image)
+        clock.stop('describe')
+        candidates = self.place_map.search(view.descriptor, self.config.map.top_k)
+        clock.stop('search')
+        return Recognition(
+            self._decide(candidates),
+            candidates,
+            self.place_map.manifest.map_id,
+            self.describer.fingerprint,
+            clock.stage_ms,
+        )
+
+    def describe(self, image: Image) -> View:
+        """The view that later stages work on."""
+        return View(image, self.describer.describe(image))
+
+    def close(self) -> None:
+        """Close the map."""
+        self.place_map.close()
+
+    def _decide(self, candidates: list[Candidate]) -> Decision:
+        # Without a calibration there is no probability: only a floor that the user may set.
+        if not candidates or candidates[0].similarity < self.config.map.min_similarity:
+            return Decision.UNKNOWN
+        return Decision.MATCH
+
+
+class StageClock:
+    """Milliseconds by stage, in the order they ran."""
+
+    def __init__(self) -> None:
+        self.stage_ms: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        """The stage that ran since the last stop is over."""
+        now = time.perf_counter()
+        self.stage_ms[stage] = 1000 * (now - self._since)
+        self._since = now
+
+
+def map_settings(folder: Path) -> dict[str, Any]:
+    """The model's settings that a map was made with, to start from when it is opened."""
+    place_map = PlaceMap.open(folder)
+    known = settings(Config())
+    own = {k: v for k, v in place_map.manifest.settings.items() if k in known}
+    place_map.store.close()
+    return own
+
+
+def matching_describer(config: Config, place_map: PlaceMap) -> Describer:
+    """The describer for a map, with what was fitted on it. Raises MapError if it is another."""
+    describer = Describer(config)
+    ours, theirs = model_settings(config), place_map.manifest.settings
+    differing = [
+        f'{name} is {ours[name]}, the map has {theirs.get(name)}'
+        for name in ours
+        if name != 'backbone.weights' and _plain(ours[name]) != _plain(theirs.get(name))
+    ]
+    place_map.require(describer.fingerprint, differing)
+    describer.load_fitted(place_map.manifest.fitted)
+    return describer
+
+
+def new_manifest(describer: Describer) -> Manifest:
+    """What a map made with this describer says of itself. Fit the describer first."""
+    if describer.needs_fit:
+        raise MapError('nothing to fit the vocabulary on; give at least one image')
+    parts = {name: _plain(value) for name, value in model_settings(describer.config).items()}
+    return Manifest(
+        describer.fingerprint, parts, describer.descriptor_dim, describer.fitted()
+    )
+
+
+def keyframe(
+    view: View,
+    name: str,
+    thumbnail_px: int,
+    *,
+    traverse: str = '',
+    stamp_ns: int = 0,
+    pose: Pose | None = None,
+    camera: Camera | None = None,
+    external_id: str = '',
+) -> Keyframe:
+    """A view as the map keeps it."""
+    jpeg = io.BytesIO()
+    if thumbnail_px:
+        PilImage.fromarray(shrink(view.image, thumbnail_px)).save(jpeg, 'JPEG', quality=85)
+    return Keyframe(
+        name,
+        view.descriptor[None],
+        external_id,
+        traverse,
+        stamp_ns,
+        pose,
+        camera,
+        jpeg.getvalue(),
+    )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

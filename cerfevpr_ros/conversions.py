@@ -1,0 +1,127 @@
+"""ROS messages <-> arrays and core types."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Quaternion
+from geometry_msgs.msg import Pose as PoseMsg
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from cerfevpr_core.encodings import RGB, Depth, decode_compressed, decode_depth, decode_raw
+from cerfevpr_core.errors import CerfeVPRError
+from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_ros import bridge
+
+_NS = 1_000_000_000
+_MAX_NORM_ERROR = 0.01  # quaternions that were sent as 32-bit or written with few digits pass
+_NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def image_from_msg(msg: Image) -> RGB:
+    """RGB (H, W, 3) of an image message. Raises ImageError."""
+    cv_bridge = bridge.cv_bridge()
+    if cv_bridge is not None and bridge.suits(msg):
+        return cv_bridge.imgmsg_to_cv2(msg, 'rgb8')
+    return decode_raw(msg.data, *_layout(msg))
+
+
+def image_from_compressed_msg(msg: CompressedImage) -> RGB:
+    """RGB (H, W, 3) of a JPEG or PNG message. Raises ImageError."""
+    return decode_compressed(msg.data, msg.format)
+
+
+def depth_from_msg(msg: Image) -> Depth:
+    """Depth (H, W) in metres of a 16UC1 or 32FC1 message, 0 where unknown. Raises ImageError."""
+    return decode_depth(msg.data, *_layout(msg))
+
+
+def image_to_msg(image: RGB, header: Header, encoding: str = 'rgb8') -> Image:
+    """A message of RGB (H, W, 3), encoded as rgb8 or bgr8."""
+    assert encoding in ('rgb8', 'bgr8'), encoding
+    height, width, channels = image.shape
+    pixels = image if encoding == 'rgb8' else image[..., ::-1]
+    # Of an ndarray the message checks every byte in Python: 100 ms where this takes less than 1.
+    data = array('B', pixels.tobytes())
+    step = width * channels
+    return Image(
+        header=header, height=height, width=width, encoding=encoding, step=step, data=data
+    )
+
+
+def pose_to_msg(pose: Pose) -> PoseMsg:
+    """A pose message."""
+    x, y, z = pose.position_m
+    qx, qy, qz, qw = pose.quaternion
+    return PoseMsg(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def pose_from_msg(msg: PoseMsg) -> Pose:
+    """A pose of unit quaternion. Raises CerfeVPRError for one that was never filled in."""
+    position_m = (msg.position.x, msg.position.y, msg.position.z)
+    quaternion = msg.orientation
+    x, y, z, w = quaternion.x, quaternion.y, quaternion.z, quaternion.w
+    norm = math.hypot(x, y, z, w)
+    if not all(map(math.isfinite, position_m)) or not abs(norm - 1) < _MAX_NORM_ERROR:
+        raise CerfeVPRError(
+            f'the pose has position {position_m} and quaternion (x, y, z, w) {(x, y, z, w)}, '
+            'expected finite numbers and a quaternion of length 1; '
+            'check that its publisher fills in the orientation'
+        )
+    return Pose(position_m, (x / norm, y / norm, z / norm, w / norm))
+
+
+def camera_from_msg(msg: CameraInfo, rectified: bool = False) -> Camera:
+    """The camera of the raw image, or of the rectified one: its binning and region are counted in.
+
+    Raises CerfeVPRError for a camera without calibration and for a distortion that is not
+    plumb_bob.
+    """
+    # CameraInfo.msg: K, D and P are those of the whole sensor; the image is a region of it (all
+    # of it if its size is 0) whose pixels are then binned.
+    binning_x, binning_y = max(msg.binning_x, 1), max(msg.binning_y, 1)
+    fx, _, cx, *_ = msg.p if rectified else msg.k
+    fy, cy = (msg.p[5], msg.p[6]) if rectified else (msg.k[4], msg.k[5])
+    if not (fx > 0 and fy > 0):
+        raise CerfeVPRError(
+            f'camera_info has focal lengths {fx:g} and {fy:g} pixels, expected positive ones; '
+            'calibrate the camera (camera_calibration) and give its driver the file'
+        )
+    return Camera(
+        width_px=(msg.roi.width or msg.width) // binning_x,
+        height_px=(msg.roi.height or msg.height) // binning_y,
+        fx=float(fx) / binning_x,
+        fy=float(fy) / binning_y,
+        cx=float(cx - msg.roi.x_offset) / binning_x,
+        cy=float(cy - msg.roi.y_offset) / binning_y,
+        distortion=_NO_DISTORTION if rectified else _distortion(msg),
+    )
+
+
+def stamp_to_ns(stamp: Time) -> int:
+    """Nanoseconds since the clock's epoch."""
+    return int(stamp.sec) * _NS + int(stamp.nanosec)
+
+
+def ns_to_stamp(stamp_ns: int) -> Time:
+    """A message's stamp from nanoseconds."""
+    return Time(sec=stamp_ns // _NS, nanosec=stamp_ns % _NS)
+
+
+def _layout(msg: Image) -> tuple[int, int, str, int, bool]:
+    return msg.height, msg.width, msg.encoding, msg.step, bool(msg.is_bigendian)
+
+
+def _distortion(msg: CameraInfo) -> tuple[float, ...]:
+    if not any(msg.d):
+        return _NO_DISTORTION
+    if msg.distortion_model != 'plumb_bob' or len(msg.d) > len(_NO_DISTORTION):
+        raise CerfeVPRError(
+            f'camera_info has distortion {msg.distortion_model!r} with {len(msg.d)} numbers, '
+            'expected plumb_bob with 5 (k1, k2, p1, p2, k3); localize on the rectified image, or '
+            'calibrate with this model'
+        )
+    return (*msg.d, *_NO_DISTORTION[len(msg.d) :])
