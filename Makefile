@@ -35,7 +35,8 @@ help: ## list the targets
 setup: .venv/setup-python .venv/setup-msgs ## create .venv with everything; done once
 
 # A new package needs a new editable installation, hence __init__.py.
-.venv/setup-python: tools/preflight.sh setup.py setup.cfg $(wildcard requirements/*.txt cerfevpr_*/__init__.py)
+.venv/setup-python: tools/preflight.sh setup.py setup.cfg \
+		$(wildcard requirements/*.txt cerfevpr_*/__init__.py)
 	@sh tools/preflight.sh $(PYTHON)
 	@echo 'Setting up .venv: the first time this downloads about 3 GB and takes some minutes.'
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -68,7 +69,6 @@ RUN_ARGUMENTS = \
 
 # exec: Python is then make's own child, and Ctrl-C or kill reach it without a shell in between.
 run: setup ## real nodes on the drawn route [MAP_IMAGES= QUERY_IMAGES= FRAME_TOLERANCE= BAG= TOPIC=]
-	@mkdir -p "$$ROS_LOG_DIR"
 	@exec .venv/bin/python -m cerfevpr_ros.run $(RUN_ARGUMENTS)
 
 test: lint ## everything CI runs: format, lint, types, all tests

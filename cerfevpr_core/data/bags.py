@@ -123,9 +123,9 @@ def _open(path: Path) -> Iterator[AnyReader]:
         reader.open()
     except Exception as error:  # rosbags lets YAML, SQLite, Zstandard and struct errors through
         raise ImageError(
-            f'{path} is no readable bag: {error}; expected a rosbag2 folder with metadata.yaml, or '
-            'one .mcap, .db3 or .bag file; if the recording was cut short, `ros2 bag reindex` or '
-            '`mcap recover` mends it'
+            f'{path} is no readable bag: {error}; expected a rosbag2 folder with metadata.yaml, '
+            'or one .mcap, .db3 or .bag file; if the recording was cut short, '
+            '`ros2 bag reindex` or `mcap recover` mends it'
         ) from error
     try:
         yield reader

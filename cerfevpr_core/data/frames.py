@@ -6,9 +6,11 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from cerfevpr_core.data.bags import find_image_topic, read_bag
 from cerfevpr_core.errors import ImageError
 from cerfevpr_core.images import Image, list_images, read_image
 
@@ -50,6 +52,34 @@ class FolderFrames:
             except ImageError as error:
                 self.num_skipped += 1
                 log.warning('left out: %s', error)
+
+
+class BagFrames:
+    """The images of a bag's topic; without a topic, of its only image topic."""
+
+    def __init__(self, bag: Path, topic: str | None = None) -> None:
+        self.bag = bag
+        self.topic = find_image_topic(bag, topic)
+
+    def __len__(self) -> int:
+        return self.topic.num_images
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in read_bag(self.bag, self.topic.name):
+            yield Frame(frame.name, frame.image, frame.stamp_ns)
+
+
+class EveryNth:
+    """Every n-th frame of a source, from the first one on."""
+
+    def __init__(self, frames: FrameSource, first: int, every: int) -> None:
+        self.frames, self.first, self.every = frames, first, every
+
+    def __len__(self) -> int:
+        return len(range(self.first, len(self.frames), self.every))
+
+    def __iter__(self) -> Iterator[Frame]:
+        return islice(iter(self.frames), self.first, None, self.every)
 
 
 def frame_number(name: str) -> int:

@@ -79,8 +79,8 @@ class PlaceMap:
             raise MapError(
                 f'the map at {self.folder} was made by model {self.manifest.fingerprint}, this is '
                 f'model {fingerprint} ({settings}). Use the settings of the map (leave out --set '
-                'and --config), or describe its images again with '
-                f'`cerfevpr map reembed {self.folder}`'
+                'and --config), or build it again with these: '
+                '`cerfevpr map build`'
             )
 
     def require_keyframes(self) -> None:

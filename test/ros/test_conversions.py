@@ -141,7 +141,7 @@ def test_a_vga_image_becomes_a_message_in_milliseconds():
 
 
 def test_a_pose_survives_the_way_out_and_in():
-    pose = Pose((1.0, -2.0, 3.5), (0.5, -0.5, 0.5, 0.5))
+    pose = Pose((1, -2.0, 3.5), (0.5, -0.5, 0.5, 0.5))
     assert pose_from_msg(pose_to_msg(pose)) == pose
 
 
@@ -199,7 +199,7 @@ def test_a_camera_without_calibration_or_with_another_distortion_is_refused():
 
 def test_stamps_keep_every_nanosecond():
     stamp_ns = 1_700_000_000_123_456_789
-    assert ns_to_stamp(stamp_ns) == Time(sec=1_700_000_000, nanosec=123_456_789)
+    assert ns_to_stamp(np.int64(stamp_ns)) == Time(sec=1_700_000_000, nanosec=123_456_789)
     assert stamp_to_ns(ns_to_stamp(stamp_ns)) == stamp_ns
 
 

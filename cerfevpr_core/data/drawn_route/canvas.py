@@ -44,18 +44,18 @@ class Canvas:
     def finish(self) -> Picture:
         """The painting at the texture's own resolution."""
         size = (self.width_px // FINER, self.height_px // FINER)
-        planes = [self.colour, self.glow] + ([] if self.cover is None else [self.cover])
-        return Picture(*(cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in planes))
+
+        def averaged(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+        cover = None if self.cover is None else averaged(self.cover)
+        return Picture(averaged(self.colour), averaged(self.glow), cover)
 
     def window(self, x0: float, y0: float, x1: float, y1: float) -> tuple[slice, slice]:
         """Rows and columns of a rectangle, cut to the canvas."""
-        (left, right), (top, bottom) = (
-            np.clip(np.rint(np.array(ends) * scale), 0, limit).astype(int)
-            for ends, scale, limit in (
-                ((x0, x1), self.scale[0], self.width_px),
-                ((y0, y1), self.scale[1], self.height_px),
-            )
-        )
+        across, down = float(self.scale[0]), float(self.scale[1])
+        left, right = (min(max(round(x * across), 0), self.width_px) for x in (x0, x1))
+        top, bottom = (min(max(round(y * down), 0), self.height_px) for y in (y0, y1))
         return slice(top, bottom), slice(left, right)
 
     def box(
@@ -63,13 +63,14 @@ class Canvas:
     ) -> None:
         """A filled rectangle."""
         window = self.window(x0, y0, x1, y1)
-        self.colour[window] = np.clip(colour, 0, 255)
+        self.colour[window] = [min(max(int(c), 0), 255) for c in colour]
         self.glow[window] = glow
 
     def shade(self, x0: float, y0: float, x1: float, y1: float, gain: float) -> None:
         """Darken (gain below 1) or lighten a rectangle."""
-        window = self.window(x0, y0, x1, y1)
-        self.colour[window] = cv2.convertScaleAbs(self.colour[window], alpha=gain)
+        part = self.colour[self.window(x0, y0, x1, y1)]
+        if part.size:
+            part[:] = cv2.convertScaleAbs(part, alpha=gain)
 
     def texture(self, gain: NDArray[np.float32]) -> None:
         """Multiply the whole painting by a (height_px, width_px) or (..., 3) pattern."""
@@ -80,9 +81,7 @@ class Canvas:
         """Metres to the fixed-point pixels that OpenCV draws with (`shift=4`)."""
         return np.rint(np.array(points_m) * self.scale * 16).astype(np.int32)
 
-    def polygon(
-        self, points_m: list[tuple[float, float]], colour: Colour, glow: int = 0
-    ) -> None:
+    def polygon(self, points_m: list[tuple[float, float]], colour: Colour, glow: int = 0) -> None:
         """A filled convex polygon."""
         points = self.points(points_m)
         cv2.fillConvexPoly(self.colour, points, [float(c) for c in colour], cv2.LINE_AA, 4)
@@ -94,9 +93,7 @@ class Canvas:
         ring = [(x + radius * float(np.cos(t)), y + radius * float(np.sin(t))) for t in turns]
         self.polygon(ring, colour, glow)
 
-    def line(
-        self, points_m: list[tuple[float, float]], width_m: float, colour: Colour
-    ) -> None:
+    def line(self, points_m: list[tuple[float, float]], width_m: float, colour: Colour) -> None:
         """A line through the points."""
         width = max(1, round(width_m * float(self.scale.min())))
         points = [self.points(points_m)]
@@ -122,7 +119,9 @@ def noise(
     shape: tuple[int, int], cell_px: tuple[float, float], rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Smooth noise of unit range around 0, cells of (height, width) pixels."""
-    rows, columns = (max(2, int(side / cell) + 2) for side, cell in zip(shape, cell_px, strict=True))
+    rows, columns = (
+        max(2, int(side / cell) + 2) for side, cell in zip(shape, cell_px, strict=True)
+    )
     coarse = rng.uniform(-1, 1, (rows, columns)).astype(np.float32)
     smooth = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
     return np.asarray(smooth, np.float32)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 STEP_M = 0.25
 BEFORE_M, AFTER_M = 24.0, 132.0  # street behind the first frame and ahead of the last
+SPARE_M = 60.0  # line beyond, for the last house and the last piece of ground
 
 
 class Centreline:
@@ -17,7 +18,7 @@ class Centreline:
 
     def __init__(self, rng: np.random.Generator, length_m: float) -> None:
         self.length_m = length_m
-        self.along = np.arange(-BEFORE_M, length_m + AFTER_M + STEP_M, STEP_M)
+        self.along = np.arange(-BEFORE_M, length_m + AFTER_M + SPARE_M, STEP_M)
         waves_m, turns_rad = rng.uniform([150, 230, 390], [190, 300, 480]), [0.16, 0.26, 0.36]
         phases = rng.uniform(0, 2 * np.pi, 3)
         self.heading = sum(
@@ -31,7 +32,7 @@ class Centreline:
         self.x, self.y = self.x - self._at(self.x, 0.0), self.y - self._at(self.y, 0.0)
 
     def _at(self, values: NDArray[np.float64], along: ArrayLike) -> NDArray[np.float64]:
-        return np.asarray(np.interp(along, self.along, values))
+        return np.asarray(np.interp(np.asarray(along, np.float64), self.along, values))
 
     def heading_rad(self, along: ArrayLike) -> NDArray[np.float64]:
         """Direction of travel, counter-clockwise from the map's x axis."""

@@ -33,9 +33,9 @@ class Look:
 
 LOOKS = {
     'summer': Look(
-        number=0, sun=(0.80, 0.74, 0.60), sun_elevation_deg=43, ambient=(0.43, 0.48, 0.56),
+        number=0, sun=(0.78, 0.70, 0.52), sun_elevation_deg=48, ambient=(0.60, 0.64, 0.70),
         lamps=0, lit_windows=0, snow=False, leaves=True, wet=0,
-        zenith=(74, 128, 200), horizon=(190, 214, 232), cloud=(250, 250, 250), cloud_cover=0.45,
+        zenith=(74, 128, 200), horizon=(190, 214, 232), cloud=(250, 250, 250), cloud_cover=0.5,
         haze_m=650, streaks=0, exposure=1.0, saturation=1.05, noise=1.5,
     ),
     'winter': Look(
@@ -45,13 +45,13 @@ LOOKS = {
         haze_m=210, streaks=70, exposure=1.0, saturation=0.75, noise=2.0,
     ),
     'night': Look(
-        number=2, sun=(0, 0, 0), sun_elevation_deg=30, ambient=(0.085, 0.095, 0.14),
+        number=2, sun=(0, 0, 0), sun_elevation_deg=30, ambient=(0.10, 0.11, 0.155),
         lamps=1.0, lit_windows=0.30, snow=False, leaves=True, wet=0,
         zenith=(9, 12, 26), horizon=(38, 36, 46), cloud=(34, 34, 44), cloud_cover=0.5,
-        haze_m=500, streaks=0, exposure=1.0, saturation=0.9, noise=5.0,
+        haze_m=500, streaks=0, exposure=1.0, saturation=0.9, noise=8.0,
     ),
     'rain': Look(
-        number=3, sun=(0, 0, 0), sun_elevation_deg=40, ambient=(0.47, 0.50, 0.54),
+        number=3, sun=(0, 0, 0), sun_elevation_deg=40, ambient=(0.58, 0.61, 0.65),
         lamps=0.12, lit_windows=0.14, snow=False, leaves=True, wet=0.75,
         zenith=(112, 120, 130), horizon=(158, 164, 170), cloud=(134, 140, 148), cloud_cover=0.9,
         haze_m=150, streaks=190, exposure=0.95, saturation=0.7, noise=3.0,

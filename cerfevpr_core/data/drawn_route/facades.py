@@ -165,7 +165,9 @@ def _paint_ground_floor(canvas: Canvas, house: House, look: Look) -> None:
                 _paint_ground_window(canvas, house, left, top + 0.9, height, look, rng)
         door_x = columns[door] + (house.window.width_m - door_w) / 2
         canvas.shade(0, house.height_m - 0.8, w, house.height_m, 0.72)
-    paint_door(canvas, float(np.clip(door_x, 0.2, w - door_w - 0.2)), door_w, door_h, house.paint, look)
+    paint_door(
+        canvas, float(np.clip(door_x, 0.2, w - door_w - 0.2)), door_w, door_h, house.paint, look
+    )
 
 
 def _paint_ground_window(

@@ -113,10 +113,18 @@ def _add_car(parts: Parts, at: Array, heading: float, colour: int) -> None:
 
 def _add_cabin(parts: Parts, at: Array, heading: float, colour: int) -> None:
     """A cut-off pyramid of glass on the body."""
-    ahead, left = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
+    ahead, left = (
+        np.array([np.cos(heading), np.sin(heading)]),
+        np.array([-np.sin(heading), np.cos(heading)]),
+    )
 
     def ring(back: float, front: float, half_width: float, up: float) -> Array:
-        spots = ((back, -half_width), (front, -half_width), (front, half_width), (back, half_width))
+        spots = (
+            (back, -half_width),
+            (front, -half_width),
+            (front, half_width),
+            (back, half_width),
+        )
         return np.array([[*(at[:2] + a * ahead + b * left), up] for a, b in spots])
 
     base = ring(-1.95, 1.0, 0.82, CAR_BODY_M)

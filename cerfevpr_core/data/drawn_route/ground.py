@@ -16,9 +16,7 @@ BAY_M = 5.6  # a parked car's place
 PX_PER_M = 20.0
 
 
-def paint_ground(
-    start_m: float, crossings_m: list[float], seed: int, look: Look
-) -> Picture:
+def paint_ground(start_m: float, crossings_m: list[float], seed: int, look: Look) -> Picture:
     """Ground from `start_m` on: top row farthest, left column at the street's left edge.
 
     `crossings_m` are the places along the street that have a zebra crossing.
@@ -51,7 +49,7 @@ def _paint_carriageway(canvas: Canvas, rng: np.random.Generator) -> None:
         canvas.disc(x, y, 0.3, (84, 80, 76))
     for _ in range(5):  # cracks filled with tar
         x, y = rng.uniform(4, 14), rng.uniform(0, PIECE_M)
-        walk = np.cumsum(rng.normal(0, 0.35, (9, 2)), axis=0) + (x, y)
+        walk = np.cumsum(rng.normal(0, 0.35, (9, 2)), axis=0) + np.array([x, y])
         canvas.line([(float(a), float(b)) for a, b in walk], 0.05, (66, 66, 68))
 
 

@@ -165,7 +165,11 @@ def _add_awning(parts: Parts, house: House, site: Site) -> None:
     start, stop = 0.12 * site.width_m, 0.88 * site.width_m
     cloth = f'awning{PAINTS.index(house.paint)}'
     parts.quad(
-        site.at(start, top, 0), site.at(stop, top, 0), site.at(start, low, out), cloth, two_sided=True
+        site.at(start, top, 0),
+        site.at(stop, top, 0),
+        site.at(start, low, out),
+        cloth,
+        two_sided=True,
     )
     hem = low - 0.25
     parts.quad(

@@ -11,6 +11,8 @@ from .conditions import Look
 
 Array = NDArray[np.float64]
 REACH_M = 45.0  # nothing farther throws a shadow or a lamp's light
+LAMP_POWER = 62.0
+BRIGHTEST = 1.1  # the camera's exposure lets no lamp bleach what stands beneath it
 LAMP_COLOUR = np.array([1.0, 0.76, 0.46])
 
 
@@ -68,7 +70,8 @@ class Light:
         distance = np.sqrt(square) + 1e-6
         facing = np.clip(np.einsum('nlk,nk->nl', way, normals) / distance, 0, 1) * 0.85 + 0.15
         downward = np.clip(way[..., 2] / distance + 0.35, 0.04, 1)  # shades keep light off the sky
-        return np.outer((22 * facing * downward / (square + 6)).sum(axis=1), LAMP_COLOUR)
+        power = (LAMP_POWER * facing * downward / (square + 14)).sum(axis=1)
+        return np.outer(BRIGHTEST * (1 - np.exp(-power / BRIGHTEST)), LAMP_COLOUR)
 
 
 def _near(things: Array, centre: Array) -> Array:
@@ -96,7 +99,9 @@ def _openness(points: Array, normals: Array, distance: Array, floor: Array) -> A
     upward = np.clip(normals[:, 2], 0, 1)
     nearest = np.where(points[:, 2:3] < floor + 0.6, distance, 9.0).min(axis=1, initial=9.0)
     ground = 1 - 0.5 * np.exp(-nearest / 0.7)
-    wall = (1 - 0.42 * np.exp(-points[:, 2] / 1.1)) * (0.78 + 0.22 * np.clip(points[:, 2] / 14, 0, 1))
+    wall = (1 - 0.32 * np.exp(-points[:, 2] / 0.9)) * (
+        0.84 + 0.16 * np.clip(points[:, 2] / 14, 0, 1)
+    )
     below = np.where(normals[:, 2] < -0.5, 0.5, 1.0)
     return (upward * ground + (1 - upward) * wall) * below
 
@@ -115,7 +120,10 @@ def _blocked_by_boxes(start: Array, way: Array, boxes: Array) -> NDArray[np.bool
     for at, step, low, high in slabs:
         safe = np.where(np.abs(step) < 1e-9, 1e-9, step)
         one, other = (low - at) / safe, (high - at) / safe
-        near, far = np.maximum(near, np.minimum(one, other)), np.minimum(far, np.maximum(one, other))
+        near, far = (
+            np.maximum(near, np.minimum(one, other)),
+            np.minimum(far, np.maximum(one, other)),
+        )
     return np.asarray((near < far).any(axis=1))
 
 

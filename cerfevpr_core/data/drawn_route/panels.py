@@ -73,34 +73,40 @@ class Parts:
         self.panels.append(Panel(corners, picture, texture, two_sided))
 
     def wall(
-        self, left: ArrayLike, right: ArrayLike, height_m: float, texture: str, size: Size | None = None
+        self,
+        left: ArrayLike,
+        right: ArrayLike,
+        height_m: float,
+        texture: str,
+        size: Size | None = None,
     ) -> None:
         """A vertical quad over the base line from `left` to `right`, as its viewer sees them."""
         base_left, base_right = np.asarray(left, np.float64), np.asarray(right, np.float64)
         up = np.array([0, 0, height_m])
         self.quad(base_left + up, base_right + up, base_left, texture, size_m=size)
 
-    def triangle(self, corners: Array, picture_m: Array, texture: str, ground: bool = False) -> None:
+    def triangle(
+        self, corners: Array, picture_m: Array, texture: str, ground: bool = False
+    ) -> None:
         """Three corners, clockwise as their viewer sees them."""
         repeat = [0, 1, 2, 2]
         panel = Panel(corners[repeat], picture_m[repeat], texture, ground=ground)
         self.panels.append(panel)
 
-    def block(self, box: Array, walls: str, top: str, roofless: bool = False) -> None:
-        """A box (centre x, y, heading, half length, half width, bottom, top), seen from outside."""
+    def block(self, box: Array, walls: str, top: str) -> None:
+        """A box (x, y, heading, half length, half width, bottom, top), seen from outside."""
         corners = box_corners(box)
         height = box[6] - box[5]
         for i in range(4):
             self.wall(corners[i], corners[(i + 1) % 4], height, walls)
         up = np.array([0, 0, height])
-        if not roofless:
-            self.quad(corners[0] + up, corners[3] + up, corners[1] + up, top)
+        self.quad(corners[0] + up, corners[3] + up, corners[1] + up, top)
         if box[5] > 1.7:  # seen from below
             self.quad(corners[0], corners[1], corners[3], walls)
 
 
 def box_corners(box: Array) -> Array:
-    """Bottom corners (4, 3), anticlockwise from above: each side runs left to right for a viewer."""
+    """Bottom corners (4, 3), anticlockwise from above: sides run left to right for a viewer."""
     x, y, heading, length, width, bottom, _ = box
     ahead = np.array([np.cos(heading), np.sin(heading), 0])
     left = np.array([-np.sin(heading), np.cos(heading), 0])

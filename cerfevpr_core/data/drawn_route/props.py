@@ -58,7 +58,7 @@ def tree(kind: int, look: Look) -> Picture:
     canvas = Canvas(*TREE_SIZE_M, 24.0, (70, 56, 44))
     canvas.cover = np.zeros((canvas.height_px, canvas.width_px), np.uint8)
     w, h = TREE_SIZE_M
-    _branch(canvas, (w / 2, h), -np.pi / 2, h * 0.36, 0.26, 0, rng)
+    _branch(canvas, (w / 2, h), -np.pi / 2, h * 0.36, 0.26, 0, 1 if look.leaves else 5, rng)
     if look.leaves:
         _crown(canvas, rng)
     elif look.snow:  # snow lies on the upper side of every branch
@@ -74,6 +74,7 @@ def _branch(
     length: float,
     width: float,
     depth: int,
+    finest: int,
     rng: np.random.Generator,
 ) -> None:
     assert canvas.cover is not None
@@ -81,12 +82,12 @@ def _branch(
     ends = canvas.points([start, end])
     thick = max(1, round(width * float(canvas.scale[0])))
     cv2.line(canvas.cover, ends[0], ends[1], (255.0,), thick, cv2.LINE_AA, 4)
-    if depth == 5:
+    if depth == finest:
         return
     for _ in range(3 if depth < 3 else 2):
         turn = float(rng.uniform(0.25, 0.75)) * float(rng.choice([-1, 1]))
         shorter = length * float(rng.uniform(0.55, 0.82))
-        _branch(canvas, end, angle + turn, shorter, width * 0.62, depth + 1, rng)
+        _branch(canvas, end, angle + turn, shorter, width * 0.62, depth + 1, finest, rng)
 
 
 def _crown(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -98,7 +99,7 @@ def _crown(canvas: Canvas, rng: np.random.Generator) -> None:
         angle, reach = rng.uniform(0, 2 * np.pi), np.sqrt(rng.uniform(0, 1))
         x = w * (0.5 + 0.41 * reach * np.cos(angle))
         y = h * (0.36 + 0.31 * reach * np.sin(angle))
-        light = 0.62 + 0.75 * (1 - y / (0.7 * h)) * rng.uniform(0.6, 1.0) + 0.12 * rng.normal()
+        light = 0.55 + 1.0 * (1 - y / (0.7 * h)) * rng.uniform(0.5, 1.0) + 0.15 * rng.normal()
         size = (int(rng.uniform(0.12, 0.42) * scale[0]), int(rng.uniform(0.1, 0.3) * scale[1]))
         at = (int(x * scale[0]), int(y * scale[1]))
         colour = [float(c) for c in np.clip(green * light, 0, 255)]
@@ -188,7 +189,9 @@ def road_sign(kind: int, look: Look) -> Picture:
     else:  # parking
         canvas.text('P', 0.35 - text_width('P', 0.44) / 2, 0.13, 0.44, (250, 250, 250))
         canvas.cover[:] = 255
-    disc = canvas.points([(0.35 + 0.34 * np.cos(t), 0.35 + 0.34 * np.sin(t)) for t in np.arange(24) * np.pi / 12])
+    disc = canvas.points(
+        [(0.35 + 0.34 * np.cos(t), 0.35 + 0.34 * np.sin(t)) for t in np.arange(24) * np.pi / 12]
+    )
     cv2.fillConvexPoly(canvas.cover, disc, (255.0,), cv2.LINE_8, 4)
     return canvas.finish()
 

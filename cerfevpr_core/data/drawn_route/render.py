@@ -20,6 +20,7 @@ from .scene import Scene
 Array = NDArray[np.float64]
 NEAR_M, FAR_M = 0.25, 150.0
 FINER = 2  # samples a pixel, along each side
+SMALLEST = 4  # samples in a panel's bounding box; what is smaller is left out
 
 
 class View(NamedTuple):
@@ -37,13 +38,15 @@ class _Visible:
     """The k panels in front of the camera.
 
     `inverse` (k, 3, 3) takes sample coordinates (x, y, 1) to (u, v, 1) / depth with texels u, v;
-    `outlines` are polygons in samples, `boxes` (k, 4) their left, top, right, bottom.
+    `outlines` are polygons in samples, `boxes` (k, 4) their left, top, right, bottom;
+    `nearness` (k) is one over the depth of the nearest corner, nearest panel first.
     """
 
     number: NDArray[np.int64]
     inverse: NDArray[np.float32]
     outlines: list[Array]
     boxes: NDArray[np.int64]
+    nearness: Array
 
 
 def render(scene: Scene, camera: Camera, pose: Pose) -> View:
@@ -56,13 +59,15 @@ def render(scene: Scene, camera: Camera, pose: Pose) -> View:
     at_pixels = (slice(None, None, FINER), slice(None, None, FINER))
     kinds = np.append(scene.ground[visible.number], False)
     with np.errstate(divide='ignore'):
-        depth = 1 / nearness[at_pixels]
-    return View(_averaged(colour), _averaged(sky) / 255, depth, kinds[shown[at_pixels]])
+        depth = np.float32(1) / nearness[at_pixels]
+    return View(
+        _averaged(colour), _averaged(sky) / np.float32(255), depth, kinds[shown[at_pixels]]
+    )
 
 
 def _averaged(samples: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pixels from the samples on and half-way around them, weights (1, 2, 1) / 4."""
-    weights = np.array([0.25, 0.5, 0.25])
+    """Pixels from the samples on and half-way around them."""
+    weights = np.array([0.2, 0.6, 0.2])
     smooth = cv2.sepFilter2D(samples, -1, weights, weights, borderType=cv2.BORDER_REFLECT_101)
     return smooth[::FINER, ::FINER].astype(np.float32)
 
@@ -73,28 +78,34 @@ def _visible(scene: Scene, camera: Camera, pose: Pose) -> _Visible:
     corners = (scene.corners - position) @ turn  # (P, 4, 3) in the camera's frame
     keep = _in_sight(scene, camera, corners, position)
     project = np.diag([FINER, FINER, 1.0]) @ camera.matrix()  # camera frame to samples
-    number, outlines = [], []
-    for i in np.flatnonzero(keep):
-        polygon = corners[i]
-        if polygon[:, 2].min() < NEAR_M:
-            polygon = _cut_near(polygon)
-        if len(polygon) > 2:
-            samples = polygon @ project.T
-            outlines.append(samples[:, :2] / samples[:, 2:])
-            number.append(i)
-    numbers = np.array(number, np.int64)
+    number = np.flatnonzero(keep)
+    outlines = _outlines(corners[number], project)
     boxes = _boxes(outlines, FINER * camera.width_px, FINER * camera.height_px)
-    on_screen = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
-    planes = scene.planes[numbers[on_screen]].copy()
+    size = boxes[:, 2:] - boxes[:, :2]
+    large = np.flatnonzero((size.min(axis=1) > 0) & (size.prod(axis=1) > SMALLEST))
+    nearest = corners[number[large], :, 2].min(axis=1)
+    large = large[np.argsort(nearest, kind='stable')]
+    number = number[large]
+    planes = scene.planes[number].copy()
     planes[:, :, 2] -= position
     inverse = np.linalg.inv(project @ (turn.T @ planes))
-    chosen = [outlines[i] for i in on_screen]
-    return _Visible(numbers[on_screen], inverse.astype(np.float32), chosen, boxes[on_screen])
+    chosen = [outlines[i] for i in large]
+    nearest = np.maximum(np.sort(nearest), NEAR_M)
+    return _Visible(number, inverse.astype(np.float32), chosen, boxes[large], 1 / nearest)
 
 
-def _in_sight(
-    scene: Scene, camera: Camera, corners: Array, position: Array
-) -> NDArray[np.bool_]:
+def _outlines(corners: Array, project: Array) -> list[Array]:
+    """Polygons (k, 4, 3) of the camera's frame in samples, cut where they pass the camera."""
+    with np.errstate(divide='ignore', invalid='ignore'):
+        samples = corners @ project.T
+        outlines = list(samples[..., :2] / samples[..., 2:])
+    for i in np.flatnonzero(corners[..., 2].min(axis=1) < NEAR_M):
+        cut = _cut_near(corners[i]) @ project.T
+        outlines[i] = cut[:, :2] / cut[:, 2:]
+    return outlines
+
+
+def _in_sight(scene: Scene, camera: Camera, corners: Array, position: Array) -> NDArray[np.bool_]:
     """Panels that face the camera, inside the four sides of its view."""
     facing = np.einsum('pk,pk->p', scene.normals, position - scene.corners[:, 0])
     facing = np.where(scene.two_sided, np.abs(facing), facing)
@@ -136,6 +147,8 @@ def _rasterise(
     xs, ys = np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32)[:, None]
     for k, (x0, y0, x1, y1) in enumerate(visible.boxes.tolist()):
         window = (slice(y0, y1), slice(x0, x1))
+        if visible.nearness[k] < nearness[window].min():
+            continue  # all of it is behind what is drawn already
         inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
         outline = np.rint((visible.outlines[k] - (x0, y0)) * 16).astype(np.int32)
         cv2.fillConvexPoly(inside, outline, (1.0,), cv2.LINE_8, 4)
@@ -180,28 +193,36 @@ def _colours(
     xs = np.arange(shown.shape[1], dtype=np.float32)
     ys = np.arange(shown.shape[0], dtype=np.float32)[:, None]
     depth = 1 / np.maximum(nearness, np.float32(1e-6))
-    slope_x, slope_y = inverse[:, 2, 0][shown], inverse[:, 2, 1][shown]
+    pixels = (slice(None, None, FINER), slice(None, None, FINER))  # enough to choose levels at
+    slope_x, slope_y = (np.take(inverse[:, 2, i], shown[pixels]) for i in range(2))
     maps = []
     for axis in range(2):
-        a, b, c = (inverse[:, axis, i][shown] for i in range(3))
+        a, b, c = (np.take(inverse[:, axis, i], shown) for i in range(3))
         texel = (a * xs + b * ys + c) * depth
-        wide = np.maximum(np.abs(a - texel * slope_x), np.abs(b - texel * slope_y)) * depth
-        maps.append(_address(texel, wide, place[:, axis], place[:, 2 + axis], shown))
+        across = np.abs(a[pixels] - texel[pixels] * slope_x)
+        down = np.abs(b[pixels] - texel[pixels] * slope_y)
+        level = _level(np.maximum(across, down) * depth[pixels])
+        maps.append(_address(texel, level, place[:, axis], place[:, 2 + axis], shown))
     colour = cv2.remap(scene.atlas.pixels, maps[0], maps[1], cv2.INTER_LINEAR)
     return np.asarray(cv2.multiply(colour, gain[shown], scale=1 / 64), np.uint8)
 
 
+def _level(texels_per_sample: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The level at which samples are about a texel apart: pixels in, samples out."""
+    octave = (texels_per_sample * np.float32(1.4142)).view(np.int32) >> 23  # a rounded log2
+    level = np.clip(octave - 127, 0, LEVELS - 1).astype(np.uint8)
+    return level.repeat(FINER, axis=0).repeat(FINER, axis=1)
+
+
 def _address(
     texel: NDArray[np.float32],
-    wide: NDArray[np.float32],
+    level: NDArray[np.uint8],
     start: NDArray[np.float32],
     size: NDArray[np.float32],
     shown: NDArray[np.int32],
 ) -> NDArray[np.float32]:
-    """Atlas coordinate along one axis of a texel, at the level where a sample is one texel wide."""
-    octave = (wide * np.float32(1.4142)).view(np.int32) >> 23  # the exponent: a rounded log2
-    level = np.clip(octave - 127, 0, LEVELS - 1)
-    scale = (0.5 ** np.arange(LEVELS)).astype(np.float32)[level]
-    length = size[shown]
+    """Atlas coordinate of a texel along one axis, at its level."""
+    scale = np.take((0.5 ** np.arange(LEVELS)).astype(np.float32), level)
+    length = np.take(size, shown)
     inside = np.clip(texel * scale - 0.5, 0, length * scale - 1)
-    return np.asarray(inside + start[shown] + 2 * length * (1 - scale), np.float32)
+    return np.asarray(inside + np.take(start, shown) + 2 * length * (1 - scale), np.float32)

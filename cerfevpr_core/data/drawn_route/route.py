@@ -33,12 +33,12 @@ class Viewpoint(NamedTuple):
     yaw_deg: float
 
 
-VIEWPOINTS = {'centre': Viewpoint(0.0, 0.0), 'shifted': Viewpoint(1.5, -3.0)}
+VIEWPOINTS = {'centre': Viewpoint(0.0, 0.0), 'shifted': Viewpoint(1.5, -5.0)}
 
 
 @dataclass(frozen=True)
 class DrawnFrame:
-    """`image` (H, W, 3) uint8 RGB; `depth_m` (H, W) float32 along the optical axis, inf for sky."""
+    """`image` (H, W, 3) RGB; `depth_m` (H, W) float32, along the optical axis, inf for sky."""
 
     image: NDArray[np.uint8]
     depth_m: NDArray[np.float32]
@@ -66,10 +66,16 @@ class DrawnRoute:
             )
         if any(camera.distortion):
             raise ConfigError('a drawn route needs a camera without distortion')
-        self.seed, self.num_frames, self.spacing_m, self.camera = seed, num_frames, spacing_m, camera
+        self.seed, self.num_frames, self.spacing_m, self.camera = (
+            seed,
+            num_frames,
+            spacing_m,
+            camera,
+        )
         rng = np.random.default_rng([seed, 0])
         self.line = Centreline(rng, num_frames * spacing_m)
-        self.sun_azimuth_rad = float(rng.uniform(0, 2 * np.pi))
+        # From one side and a little from behind: one row of houses in the sun, one in the shade.
+        self.sun_azimuth_rad = float(rng.choice([-1, 1]) * np.radians(rng.uniform(95, 140)))
         self.parts = build_street(seed, self.line)
         self._scenes: dict[str, tuple[Scene, NDArray[np.uint8]]] = {}
 

@@ -12,6 +12,7 @@ from .conditions import Look
 
 PX_PER_DEG = 4.0
 LOW_DEG, HIGH_DEG = -12.0, 62.0
+SEAM_PX = 200
 
 
 def paint_sky(look: Look, seed: int) -> NDArray[np.uint8]:
@@ -33,13 +34,12 @@ def _add_clouds(
     height, width = sky.shape[:2]
     elevation = HIGH_DEG - (np.arange(height) + 0.5) / PX_PER_DEG
     stretch = 420 / (np.clip(elevation, 0, None) + 9)  # rows of a plane of clouds
-    field = clouds((64, width), 170, 3, rng) * 0
-    field = clouds((int(stretch.max()) * 8 + 8, width), 190, 6, rng)
+    field = clouds((int(stretch.max()) * 8 + 8, width + SEAM_PX), 190, 6, rng)
+    fade = np.linspace(0, 1, SEAM_PX, dtype=np.float32)
+    field[:, :SEAM_PX] = fade * field[:, :SEAM_PX] + (1 - fade) * field[:, width:]
     x = np.broadcast_to(np.arange(width, dtype=np.float32), (height, width))
     y = np.broadcast_to((stretch * 8).astype(np.float32)[:, None], (height, width))
     cover = cv2.remap(field, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_LINEAR)
-    seam = np.clip(np.arange(width) / 200, 0, 1)
-    cover = seam * cover + (1 - seam) * np.roll(cover, width // 2, axis=1)
     amount = np.clip((cover + 2.2 * look.cloud_cover - 1.15) * 1.3, 0, 1)[..., None]
     light = 1 - 0.16 * np.clip(cover - 0.25, 0, 1)[..., None]
     return sky * (1 - 0.9 * amount) + 0.9 * amount * np.array(look.cloud) * light
@@ -47,7 +47,7 @@ def _add_clouds(
 
 def _add_skyline(sky: NDArray[np.uint8], look: Look, rng: np.random.Generator) -> None:
     """Hills, then houses and a few towers, paler the farther; the same under any condition."""
-    height, width = sky.shape[:2]
+    width = sky.shape[1]
     foot = round(HIGH_DEG * PX_PER_DEG)
     haze = np.array(look.horizon)
     dark = 0.5 * np.array(look.ambient) * (150, 160, 165)

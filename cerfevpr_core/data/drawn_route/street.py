@@ -38,9 +38,7 @@ def build_street(seed: int, line: Centreline) -> Parts:
     return parts
 
 
-def _add_row(
-    parts: Parts, line: Centreline, side: int, rng: np.random.Generator
-) -> list[float]:
+def _add_row(parts: Parts, line: Centreline, side: int, rng: np.random.Generator) -> list[float]:
     """Houses along one side; returns where its side streets are."""
     along, crossings, free = -BEFORE_M, [], True
     end = line.length_m + AFTER_M - 6
@@ -154,4 +152,3 @@ def _add_far_house(
             top = ridge[0] if x == 0 else ridge[1]
             gable = np.array([site.at(x, height, near), top, site.at(x, height, far)])
             parts.triangle(gable, np.array([[0, 3.0], [6, 0.5], [12, 3.0]]), f'far{number}')
-

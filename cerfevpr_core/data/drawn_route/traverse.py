@@ -43,7 +43,7 @@ def write_traverse(
     for number in range(route.num_frames):
         frame = route.frame(number, condition, *VIEWPOINTS[viewpoint])
         name = f'{number:06d}'
-        _write(partial / f'{name}.jpg', cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
+        _write(partial / f'{name}.jpg', np.ascontiguousarray(frame.image[..., ::-1]))
         if depth:
             _write(partial / 'depth' / f'{name}.png', _millimetres(frame.depth_m))
         lines.append(_tum_line(f'{name}.jpg', frame.pose))
@@ -54,7 +54,7 @@ def write_traverse(
     partial.rename(out)
 
 
-def _write(path: Path, image: NDArray[np.generic]) -> None:
+def _write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     done, data = cv2.imencode(path.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert done
     path.write_bytes(data.tobytes())

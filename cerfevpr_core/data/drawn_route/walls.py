@@ -46,12 +46,14 @@ def _courses(
     """Rows of bricks or slabs of (height, width) metres, each a little lighter or darker."""
     y = (np.arange(canvas.height_px) + 0.5)[::-1, None] / canvas.scale[1]
     row = np.floor(y / size_m[0]).astype(int)
-    x = (np.arange(canvas.width_px) + 0.5)[None] / canvas.scale[0] + size_m[1] * 8
-    x = x - (row % 2) * size_m[1] / 2 if shifted else x + 0 * row
-    column = np.floor(x / size_m[1]).astype(int)
-    tones = 1 + variety * rng.uniform(-1, 1, (97, 89))
-    gain = tones[row % 97, column % 89]
-    joint = ((y / size_m[0]) % 1 < joint_m / size_m[0]) | (
-        (x / size_m[1]) % 1 < joint_m / size_m[1]
-    )
-    return np.where(joint, joint_gain * gain, gain).astype(np.float32)
+    x = (np.arange(canvas.width_px) + 0.5) / canvas.scale[0] + size_m[1] * 8
+    tones = (1 + variety * rng.uniform(-1, 1, (97, 89))).astype(np.float32)
+    gain = np.empty((canvas.height_px, canvas.width_px), np.float32)
+    for odd in range(2):  # bricks of every other row lie half a brick aside
+        column = (x - odd * size_m[1] / 2 * shifted) / size_m[1]
+        rows = row[:, 0] % 2 == odd
+        bond = tones[np.ix_(row[rows, 0] % 97, column.astype(int) % 89)]
+        bond[:, column % 1 < joint_m / size_m[1]] *= joint_gain
+        gain[rows] = bond
+    gain[((y / size_m[0]) % 1 < joint_m / size_m[0])[:, 0]] *= joint_gain
+    return gain

@@ -65,13 +65,18 @@ def _halos(
     seen = (lamps - matrix[:3, 3]) @ matrix[:3, :3]
     for x, y, z in seen[(seen[:, 2] > 1.5) & (seen[:, 2] < 90)]:
         column, row = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
-        at = (int(np.clip(row, 0, camera.height_px - 1)), int(np.clip(column, 0, camera.width_px - 1)))
+        at = (
+            int(np.clip(row, 0, camera.height_px - 1)),
+            int(np.clip(column, 0, camera.width_px - 1)),
+        )
         if abs(at[0] - row) > 1 or abs(at[1] - column) > 1 or view.depth_m[at] < z - 1:
             continue
         radius = 0.6 * camera.fx / z
         cv2.circle(glow, (at[1], at[0]), max(1, round(radius * 0.45)), (255.0, 214.0, 150.0), -1)
     scale = camera.width_px / 320
-    wide = cv2.GaussianBlur(glow, (0, 0), 9 * scale) * 1.6 + cv2.GaussianBlur(glow, (0, 0), 2.2 * scale)
+    wide = cv2.GaussianBlur(glow, (0, 0), 9 * scale) * 1.6 + cv2.GaussianBlur(
+        glow, (0, 0), 2.2 * scale
+    )
     return np.asarray(look.lamps * wide, np.float32)
 
 
@@ -86,10 +91,10 @@ def _fall(image: Image, look: Look, rng: np.random.Generator) -> Image:
             cv2.circle(veil, (x, y), int(rng.integers(8, 22)), (0.75,), -1, cv2.LINE_AA, 4)
         else:
             length = int(rng.integers(6, 20)) * 16
-            cv2.line(veil, (x, y), (x + length // 7, y + length), (0.3,), 1, cv2.LINE_AA, 4)
-    veil = cv2.GaussianBlur(veil, (0, 0), 0.6)[..., None]
+            cv2.line(veil, (x, y), (x + length // 7, y + length), (0.24,), 1, cv2.LINE_AA, 4)
+    soft = cv2.GaussianBlur(veil, (0, 0), 0.6)[..., None]
     bright = np.array((235, 238, 242) if look.snow else (196, 202, 208), np.float32)
-    return np.asarray(image * (1 - veil) + bright * veil, np.float32)
+    return np.asarray(image * (1 - soft) + bright * soft, np.float32)
 
 
 def _expose(image: Image, look: Look, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -97,9 +97,7 @@ def _paint_frame(canvas: Canvas, x: float, y: float, w: float, h: float, kind: W
     canvas.glow[window] = cv2.min(canvas.glow[window], glow)
 
 
-def paint_door(
-    canvas: Canvas, x: float, w: float, h: float, colour: Colour, look: Look
-) -> None:
+def paint_door(canvas: Canvas, x: float, w: float, h: float, colour: Colour, look: Look) -> None:
     """A panelled door that stands on the ground, with a light above and a step."""
     bottom = canvas.height_m
     top = bottom - h
@@ -145,7 +143,14 @@ def paint_shop(
 
 
 def _paint_sign_band(
-    canvas: Canvas, x: float, top: float, w: float, word: str, colour: Colour, look: Look, late: bool
+    canvas: Canvas,
+    x: float,
+    top: float,
+    w: float,
+    word: str,
+    colour: Colour,
+    look: Look,
+    late: bool,
 ) -> None:
     glow = 225 if look.lamps and late else 0
     canvas.box(x - 0.05, top, x + w + 0.05, top + 0.85, colour, glow // 2)
@@ -171,14 +176,18 @@ def _paint_display(
 ) -> None:
     """Goods behind glass, lit in the dark while the shop is open."""
     lit = open_late and look.lit_windows > 0.1
-    back = np.array((255, 226, 170)) if lit else np.array((66, 74, 80))
-    canvas.box(x0, y0, x1, y1, tuple(back), 200 if lit else 0)
+    window = canvas.window(x0, y0, x1, y1)
+    rows = np.linspace(1, 0.35, window[0].stop - window[0].start)[:, None, None]
+    back = np.array((255, 214, 150)) * rng.uniform(0.75, 1) if lit else np.array((84, 92, 98))
+    canvas.colour[window] = back * rows
+    canvas.glow[window] = 215 if lit else 0
     for _ in range(int(4 + (x1 - x0) * 4)):
         w, h = rng.uniform(0.12, 0.5, 2)
         x = rng.uniform(x0, max(x0 + 0.01, x1 - w))
-        colour = rng.integers(30, 230, 3) * (0.9 if lit else 0.55)
+        colour = rng.integers(70, 200) + rng.integers(-50, 50, 3)
+        colour = colour * (0.8 if lit else 0.55)
         shelf = y1 - rng.integers(3) * 0.7
-        canvas.box(x, max(y0, shelf - h), min(x + w, x1), shelf, tuple(colour), 150 if lit else 0)
+        canvas.box(x, max(y0, shelf - h), min(x + w, x1), shelf, tuple(colour), 170 if lit else 0)
     if not lit:  # the sky over the opposite roofs, seen in the glass
         canvas.polygon(
             [(x0, y0), (x1, y0), (x1, y0 + 0.28 * (y1 - y0)), (x0, y0 + 0.45 * (y1 - y0))],

@@ -1,0 +1,47 @@
+"""cerfevpr <command>: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+from rich.logging import RichHandler
+
+from cerfevpr_core.cli import draw, evaluate, localize, maps, weights
+from cerfevpr_core.cli.options import STDERR
+from cerfevpr_core.errors import CerfeVPRError
+
+DONE, DAMAGED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 1 `map check` found damage, 2 a user's error, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    level = logging.INFO if options.verbose else logging.WARNING
+    handler = RichHandler(console=STDERR, show_time=False, show_path=False)
+    logging.basicConfig(level=level, format='%(message)s', handlers=[handler], force=True)
+    try:
+        return int(options.run(options) or DONE)
+    except CerfeVPRError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `cerfevpr ... | head`
+        sys.stderr.close()
+        return 128 + signal.SIGPIPE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='cerfevpr', description='Visual place recognition: build maps, find places, measure.'
+    )
+    parser.add_argument('-v', '--verbose', action='store_true', help='say what is being done')
+    commands = parser.add_subparsers(title='commands', required=True, metavar='COMMAND')
+    for part in (weights, maps, localize, evaluate, draw):
+        part.add_commands(commands)
+    return parser

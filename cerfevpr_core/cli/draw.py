@@ -1,0 +1,27 @@
+"""cerfevpr draw: traverses of the drawn route, to try things without a download."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cerfevpr_core.data.drawn_route import CONDITIONS, VIEWPOINTS, DrawnRoute, write_traverse
+
+
+def add_commands(commands: Any) -> None:
+    """Put the command of this file under the program's."""
+    parser = commands.add_parser('draw', help='draw a traverse of a street, with exact poses')
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='a new folder')
+    parser.add_argument('--condition', choices=CONDITIONS, default='summer')
+    parser.add_argument('--viewpoint', choices=tuple(VIEWPOINTS), default='centre')
+    parser.add_argument('--frames', type=int, default=160, metavar='N')
+    parser.add_argument('--seed', type=int, default=0, help='another seed, another street')
+    parser.add_argument('--depth', action='store_true', help='also depth images (16-bit mm)')
+    parser.set_defaults(run=_draw)
+
+
+def _draw(options: argparse.Namespace) -> None:
+    route = DrawnRoute(options.seed, options.frames)
+    write_traverse(route, options.out, options.condition, options.viewpoint, options.depth)
+    print(f'{options.frames} images, poses.txt and camera.yaml -> {options.out}')

@@ -1,0 +1,88 @@
+"""cerfevpr localize."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cerfevpr_core.cli.options import add_images, add_settings, frames_of, track, write_json
+from cerfevpr_core.data.frames import Frame
+from cerfevpr_core.place_map import Candidate
+from cerfevpr_core.recognizer import PlaceRecognizer, Recognition
+
+
+def add_commands(commands: Any) -> None:
+    """Put the commands of this file under the program's."""
+    parser = commands.add_parser('localize', help='find the places of images in a map')
+    parser.add_argument('map', type=Path, metavar='MAP')
+    add_images(parser)
+    parser.add_argument('--top-k', type=int, metavar='K', help='candidates an image')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write every answer')
+    parser.add_argument('--report', type=Path, metavar='DIR', help='write report.html')
+    add_settings(parser)
+    parser.set_defaults(run=_localize)
+
+
+def _localize(options: argparse.Namespace) -> None:
+    frames = frames_of(options)
+    overrides = {} if options.top_k is None else {'map.top_k': options.top_k}
+    recognizer = PlaceRecognizer.load(
+        options.map, options.config, tuple(options.assignments), overrides
+    )
+    answers: list[tuple[Frame, Recognition]] = []
+    for frame in track(frames, 'localizing', len(frames)):
+        recognition = recognizer.recognize(frame.image)
+        answers.append((frame, recognition))
+        print(_line(frame.name, recognition), flush=True)
+    if options.json:
+        write_json(as_json(options.map, recognizer, answers), options.json)
+    if options.report:
+        from cerfevpr_core.evaluation.report import report_from_localization, write_report
+
+        write_report(report_from_localization(recognizer, answers), options.report / 'report.html')
+        print(f'report -> {options.report / "report.html"}')
+    recognizer.close()
+
+
+def as_json(
+    folder: Path, recognizer: PlaceRecognizer, answers: list[tuple[Frame, Recognition]]
+) -> dict[str, Any]:
+    """The answers as `--json` writes them."""
+    return {
+        'map': str(folder),
+        'model_fingerprint': recognizer.describer.fingerprint,
+        'images': [
+            {
+                'image': frame.name,
+                'decision': recognition.decision.name,
+                'stage_ms': {k: round(v, 3) for k, v in recognition.stage_ms.items()},
+                'candidates': [_candidate(c) for c in recognition.candidates],
+            }
+            for frame, recognition in answers
+        ],
+    }
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    pose = candidate.pose
+    return {
+        'keyframe_id': candidate.keyframe_id,
+        'external_id': candidate.external_id,
+        'image': candidate.name,
+        'similarity': candidate.similarity,
+        'landmark_similarity': candidate.landmark_similarity,
+        'probability': candidate.probability,
+        'verified': candidate.verified,
+        'num_inliers': candidate.num_inliers,
+        'keyframe_pose': [*pose.position_m, *pose.quaternion] if pose else None,
+        'pose': None,
+        'reject_reason': candidate.reject_reason,
+    }
+
+
+def _line(name: str, recognition: Recognition) -> str:
+    if not recognition.candidates:
+        return f'{name}  {recognition.decision.name}'
+    best = recognition.candidates[0]
+    return f'{name}  {recognition.decision.name}  {best.name}  {best.similarity:.3f}'

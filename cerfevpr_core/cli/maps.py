@@ -1,0 +1,99 @@
+"""cerfevpr map build|info|check|add."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cerfevpr_core.cli.options import add_images, add_settings, config_of, frames_of, track
+from cerfevpr_core.data.positions import PoseTable, read_camera
+from cerfevpr_core.mapping import Extras, add_to_map, build_map
+from cerfevpr_core.place_map import PlaceMap
+from cerfevpr_core.recognizer import map_settings, matching_describer
+
+
+def add_commands(commands: Any) -> None:
+    """Put the commands of this file under the program's."""
+    parser = commands.add_parser('map', help='build maps and look into them')
+    actions = parser.add_subparsers(required=True, metavar='ACTION')
+    build = actions.add_parser('build', help='describe images and save them as a map')
+    build.add_argument('--out', type=Path, required=True, metavar='MAP', help='a new folder')
+    build.set_defaults(run=_build)
+    add = actions.add_parser('add', help='describe more images into a map')
+    add.add_argument('map', type=Path, metavar='MAP')
+    add.set_defaults(run=_add)
+    for each in (build, add):
+        add_images(each)
+        each.add_argument('--poses', type=Path, metavar='FILE', help='TUM form, by name or stamp')
+        each.add_argument('--camera', type=Path, metavar='FILE', help='ROS calibration YAML')
+        each.add_argument('--traverse', default='', metavar='NAME', help='as day or 2026-03-01')
+        add_settings(each)
+    info = actions.add_parser('info', help='what a map holds')
+    info.set_defaults(run=_info)
+    check = actions.add_parser('check', help='look for damage; exit code 1 if there is any')
+    check.set_defaults(run=_check)
+    for each in (info, check):
+        each.add_argument('map', type=Path, metavar='MAP')
+
+
+def _build(options: argparse.Namespace) -> None:
+    extras = _extras(options)
+    frames = frames_of(options)
+    count = build_map(frames, options.out, config_of(options), extras, track)
+    print(f'{count} keyframes -> {options.out}{_skipped(len(frames) - count)}')
+
+
+def _add(options: argparse.Namespace) -> None:
+    extras = _extras(options)
+    frames = frames_of(options)
+    config = config_of(options, map_settings(options.map))
+    with PlaceMap.open(options.map, config.map.index) as place_map:
+        describer = matching_describer(config, place_map)
+        count = add_to_map(place_map, describer, frames, config, extras, track)
+        print(f'{count} keyframes added, {len(place_map)} in {options.map}'
+              f'{_skipped(len(frames) - count)}')
+
+
+def _info(options: argparse.Namespace) -> None:
+    with PlaceMap.open(options.map) as place_map:
+        manifest, keyframes = place_map.manifest, place_map.store.everything()
+    num_posed = sum(k.pose is not None for k in keyframes)
+    traverses = sorted({k.traverse for k in keyframes if k.traverse})
+    size_mb = sum(f.stat().st_size for f in options.map.iterdir()) / 1e6
+    rows = {
+        'map': options.map,
+        'map id': manifest.map_id,
+        'format': manifest.format,
+        'keyframes': f'{len(keyframes)} ({num_posed} with a pose)',
+        'traverses': ', '.join(traverses) or '-',
+        'method': manifest.settings['method'],
+        'backbone': manifest.settings['backbone.name'],
+        'descriptor': f'{manifest.descriptor_dim} dimensions',
+        'fingerprint': manifest.fingerprint,
+        'size': f'{size_mb:.1f} MB',
+    }
+    for name, value in rows.items():
+        print(f'{name:12} {value}')
+
+
+def _check(options: argparse.Namespace) -> int:
+    with PlaceMap.open(options.map) as place_map:
+        problems = place_map.check()
+        for problem in problems:
+            print(problem)
+        if not problems:
+            print(f'{options.map}: {len(place_map)} keyframes, no damage found')
+    return 1 if problems else 0
+
+
+def _extras(options: argparse.Namespace) -> Extras:
+    return Extras(
+        options.traverse,
+        PoseTable(options.poses) if options.poses else None,
+        read_camera(options.camera) if options.camera else None,
+    )
+
+
+def _skipped(count: int) -> str:
+    return f' ({count} unreadable images left out, named above)' if count else ''

@@ -1,0 +1,158 @@
+"""Reports of an evaluation and of a localization, ready for the page."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerfevpr_core.data.frames import Frame
+from cerfevpr_core.describer import evenly
+from cerfevpr_core.evaluation.evaluate import MethodResult
+from cerfevpr_core.evaluation.page import BigNumber, Report, write_report
+from cerfevpr_core.evaluation.pairs import Pair, first_correct, jpeg_of, pairs_from
+from cerfevpr_core.evaluation.plots import Route
+from cerfevpr_core.evaluation.protocol import Positives
+from cerfevpr_core.recognizer import Decision, PlaceRecognizer, Recognition
+
+__all__ = [  # one door for callers
+    'BigNumber', 'Pair', 'Report', 'Route', 'environment_facts', 'report_from_evaluation',
+    'report_from_localization', 'write_report',
+]  # fmt: skip
+
+MAX_PAIRS = 200  # keeps the file below 15 MB
+LIBRARIES = ('torch', 'timm', 'faiss-cpu', 'numpy')
+
+
+def report_from_evaluation(
+    results: Sequence[MethodResult],
+    database: Sequence[Path],
+    queries: Sequence[Path],
+    positives: Positives,
+    subtitle: str,
+    *,
+    database_xy_m: NDArray[np.float64] | None = None,
+    queries_xy_m: NDArray[np.float64] | None = None,
+    facts: Sequence[tuple[str, str]] = (),
+    settings: Mapping[str, Any] | None = None,
+    command: str = '',
+) -> Report:
+    """All methods in table and curves; matches and times of the best one at recall@1."""
+    best = max(results, key=lambda r: r.scores.recall[1])
+    matched, correct = first_correct(best, positives.right)
+    pairs = pairs_from(best, database, queries, positives.right)
+    return Report(
+        'Place recognition: evaluation',
+        subtitle,
+        _evaluation_numbers(best, correct),
+        results,
+        positives.right,
+        pairs,
+        f'First candidates of {best.name}. {_shown(pairs, correct)}',
+        Route(matched, correct, len(database), database_xy_m, queries_xy_m),
+        best.similarity,
+        {'describe': best.describe_ms, 'search': best.search_ms},
+        np.add(best.describe_ms, best.search_ms).tolist(),
+        [*facts, *environment_facts()],
+        settings or {},
+        command,
+    )
+
+
+def report_from_localization(
+    recognizer: PlaceRecognizer,
+    answers: Sequence[tuple[Frame, Recognition]],
+    subtitle: str = '',
+    *,
+    facts: Sequence[tuple[str, str]] = (),
+    settings: Mapping[str, Any] | None = None,
+    command: str = '',
+) -> Report:
+    """What a map answered to images whose true place nobody told."""
+    place_map = recognizer.place_map
+    row_of = {k.keyframe_id: row for row, k in enumerate(place_map.store.everything())}
+    firsts = [r.candidates[0].keyframe_id if r.candidates else -1 for _, r in answers]
+    accepted = [i if r.decision else -1 for i, (_, r) in zip(firsts, answers, strict=True)]
+    matched = np.array([row_of.get(i, -1) for i in accepted], np.int64)
+    stages = dict.fromkeys(stage for _, r in answers for stage in r.stage_ms)
+    shown = evenly(len(answers), MAX_PAIRS)
+    note = f'{len(shown)} of {len(answers)} images, each beside its first candidate.'
+    total_ms = [sum(r.stage_ms.values()) for _, r in answers]
+    counts = [sum(r.decision == d for _, r in answers) for d in Decision]
+    numbers = [
+        BigNumber('matched', f'{counts[Decision.MATCH]} / {len(answers)}', 'decision MATCH'),
+        BigNumber('unknown', str(counts[Decision.UNKNOWN]), 'no similar keyframe'),
+        BigNumber('keyframes', f'{len(row_of):,}', 'in the map'),
+        *_latency_numbers(total_ms),
+    ]
+    return Report(
+        'Place recognition: localization',
+        subtitle or f'{len(answers)} images in a map of {len(row_of):,} keyframes',
+        numbers,
+        pairs=[_answer(recognizer, *answers[i]) for i in shown],
+        pairs_note=note,
+        route=Route(matched, [None] * len(answers), len(row_of)) if answers else None,
+        stage_ms={s: [r.stage_ms[s] for _, r in answers if s in r.stage_ms] for s in stages},
+        latency_ms=total_ms,
+        facts=[
+            ('model fingerprint', recognizer.describer.fingerprint),
+            ('map id', place_map.manifest.map_id),
+            *facts,
+            *environment_facts(),
+        ],
+        settings=settings or {},
+        command=command,
+    )
+
+
+def environment_facts() -> list[tuple[str, str]]:
+    """Date and versions, for the foot of the page."""
+    now = datetime.datetime.now().astimezone()
+    facts = [('date', now.strftime('%Y-%m-%d %H:%M %Z')), ('Python', platform.python_version())]
+    for library in LIBRARIES:
+        try:
+            facts.append((library, version(library)))
+        except PackageNotFoundError:
+            facts.append((library, 'not installed as a package'))
+    return facts
+
+
+def _answer(recognizer: PlaceRecognizer, frame: Frame, recognition: Recognition) -> Pair:
+    query, decision = jpeg_of(frame.image), recognition.decision
+    note = '' if decision == Decision.MATCH else f'decision {decision.name}'
+    if not recognition.candidates:
+        return Pair(frame.name, query, 'no candidate', b'', None, None, note)
+    first = recognition.candidates[0]
+    picture = recognizer.place_map.store.thumbnail(first.keyframe_id)
+    return Pair(frame.name, query, first.name, picture, first.similarity, None, note)
+
+
+def _evaluation_numbers(best: MethodResult, correct: Sequence[bool | None]) -> list[BigNumber]:
+    num_right, known = correct.count(True), len(correct) - correct.count(None)
+    numbers = [
+        BigNumber(f'recall@{k}', f'{best.scores.recall[k]:.1f} %', best.name) for k in (1, 5)
+    ]
+    numbers.append(BigNumber('right first candidates', f'{num_right} / {known}', 'queries'))
+    return numbers + _latency_numbers(np.add(best.describe_ms, best.search_ms).tolist())
+
+
+def _latency_numbers(latency_ms: Sequence[float]) -> list[BigNumber]:
+    if not latency_ms:
+        return []
+    p50, p95 = np.percentile(latency_ms, (50, 95))
+    return [BigNumber('latency p50', f'{p50:.3g} ms', f'p95 {p95:.3g} ms')]
+
+
+def _shown(pairs: Sequence[Pair], correct: Sequence[bool | None]) -> str:
+    words = ((False, 'wrong'), (None, 'without a true keyframe'), (True, 'right'))
+    counts = [
+        (sum(p.correct is value for p in pairs), correct.count(value), word)
+        for value, word in words
+    ]
+    return f'Shown: {", ".join(f"{n} of {total} {word}" for n, total, word in counts if total)}.'

@@ -1,0 +1,222 @@
+"""The localizer: camera images in, place matches and candidate keyframes out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from sensor_msgs.msg import CompressedImage, Image
+
+from cerfevpr_core.config import settings
+from cerfevpr_core.encodings import RGB
+from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError, MapError
+from cerfevpr_core.recognizer import PlaceRecognizer, StageClock
+from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatchArray
+from cerfevpr_msgs.srv import Localize
+from cerfevpr_ros import bridge
+from cerfevpr_ros.conversions import image_from_compressed_msg, image_from_msg
+from cerfevpr_ros.diagnostics import ServiceRecord, to_msg
+from cerfevpr_ros.logs import forward_logs
+from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
+from cerfevpr_ros.results import candidates_to_msg, matches_to_msg
+from cerfevpr_ros.worker import NewestWorker
+
+_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+_RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+
+ImageMsg = Image | CompressedImage
+
+
+class Localizer(LifecycleNode):
+    """A lifecycle node around one PlaceRecognizer. Configure loads, activate listens."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__(
+            'localizer', automatically_declare_parameters_from_overrides=True, **node_options
+        )
+        self.recognizer: PlaceRecognizer | None = None
+        self.worker: NewestWorker[ImageMsg] | None = None
+        self.record = ServiceRecord()
+        self.settings = SettingsFromParameters(self, own=frozenset({'autostart'}))
+        self._recognizing = threading.Lock()  # the worker and the service share the model
+        self._listening: list[Any] = []
+        self.matches = self.create_lifecycle_publisher(
+            PlaceMatchArray, '~/place_matches', _RELIABLE
+        )
+        self.candidates = self.create_lifecycle_publisher(
+            KeyframeCandidates, '~/candidates', _RELIABLE
+        )
+        self.diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', _RELIABLE)
+        self.create_timer(1.0, self._report)
+        self.create_service(Localize, '~/localize', self._on_localize)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the map with the model that made it, and run it once so that it is warm."""
+        try:
+            self.recognizer = self._load()
+        except CerfeVPRError as error:
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        bridge.cv_bridge()  # its check takes a moment: now, not at the first image
+        self.recognizer.recognize(np.zeros((64, 64, 3), np.uint8))
+        place_map = self.recognizer.place_map
+        self.get_logger().info(
+            f'{len(place_map)} keyframes from {place_map.folder}, '
+            f'method {self.recognizer.config.method}'
+        )
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen to the camera."""
+        self.record = ServiceRecord()
+        self.worker = NewestWorker(self._serve)
+        self._listening = [
+            self.create_subscription(Image, 'image', self._on_image, _NEWEST),
+            self.create_subscription(CompressedImage, 'image/compressed', self._on_image, _NEWEST),
+        ]
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; the map stays loaded."""
+        self._stop_listening()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the map."""
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close everything."""
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """Stop listening and close the map; may be called twice."""
+        self._stop_listening()
+        if self.recognizer is not None:
+            self.recognizer.close()
+            self.recognizer = None
+            self.settings.unlock()
+
+    def _load(self) -> PlaceRecognizer:
+        values = self.settings.given()
+        path = values.get('map.path', '')
+        if not isinstance(path, str):
+            raise ConfigError(f'wrong setting map.path = {path!r}: expected text; quote it')
+        if not path:
+            raise MapError(
+                'no map: set map.path (launch argument map:=DIR) to a folder made by '
+                '`cerfevpr map build --images DIR --out MAP`'
+            )
+        recognizer = PlaceRecognizer.load(Path(path).expanduser(), overrides=values)
+        self.settings.in_use(settings(recognizer.config))
+        return recognizer
+
+    def _on_image(self, msg: ImageMsg) -> None:
+        self.record.num_received += 1
+        if self.worker is not None:
+            self.worker.submit(msg)  # a newer image replaces one that waits, and is counted
+
+    def _serve(self, msg: ImageMsg) -> None:
+        clock = StageClock()
+        recognizer = self.recognizer
+        assert recognizer is not None
+        try:
+            image = _convert(msg)
+            clock.stop('convert')
+            with self._recognizing:
+                found = recognizer.recognize(image)
+        except ImageError as error:
+            self.record.rejected(str(error))
+            self.get_logger().warning(f'image rejected: {error}', throttle_duration_sec=5.0)
+            return
+        found.stage_ms.update(clock.stage_ms)
+        self.matches.publish(matches_to_msg(found, msg.header))
+        self.candidates.publish(candidates_to_msg(found, msg.header))
+        self.record.answered(found.stage_ms)
+
+    def _on_localize(
+        self, request: Localize.Request, response: Localize.Response
+    ) -> Localize.Response:
+        recognizer = self.recognizer
+        if recognizer is None:
+            response.message = 'the localizer is not configured: no map is loaded'
+            return response
+        try:
+            image = image_from_msg(request.image)
+            with self._recognizing:
+                found = recognizer.recognize(image, request.top_k or None)
+        except CerfeVPRError as error:
+            response.message = str(error)
+            return response
+        response.result = matches_to_msg(found, request.image.header)
+        response.success = True
+        return response
+
+    def _report(self) -> None:
+        dropped = self.worker.num_dropped if self.worker else 0
+        about = {}
+        if self.recognizer is not None:
+            place_map = self.recognizer.place_map
+            about = {'map': str(place_map.folder), 'map id': place_map.manifest.map_id}
+        msg = to_msg(self.get_name(), self.record, dropped, about)
+        msg.header.stamp = self.get_clock().now().to_msg()
+        self.diagnostics.publish(msg)
+
+    def _stop_listening(self) -> None:
+        for subscription in self._listening:
+            self.destroy_subscription(subscription)
+        self._listening = []
+        if self.worker is not None:
+            self.worker.stop()
+        self.worker = None
+
+
+def _convert(msg: ImageMsg) -> RGB:
+    if isinstance(msg, CompressedImage):
+        return image_from_compressed_msg(msg)
+    return image_from_msg(msg)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node until it is told to stop; 1 if it cannot start."""
+    rclpy.init(args=arguments)
+    node = Localizer()
+    forward_logs(node)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if own_parameter(node, 'autostart', True) and not _start(node):
+            return 1
+        executor.spin()
+    except CerfeVPRError as error:
+        node.get_logger().fatal(str(error))
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    finally:
+        # A terminal's Ctrl-C and `ros2 launch` each send a signal; the first is enough.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _start(node: Localizer) -> bool:
+    success = TransitionCallbackReturn.SUCCESS
+    return node.trigger_configure() == success and node.trigger_activate() == success
+
+
+if __name__ == '__main__':
+    sys.exit(main())

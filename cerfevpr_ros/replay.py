@@ -1,0 +1,225 @@
+"""Replay: plays an image folder or a rosbag2 as a camera, and by default waits for each answer."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import sys
+import threading
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from cerfevpr_core.data.frames import BagFrames, FolderFrames, Frame, FrameSource
+from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError
+from cerfevpr_msgs.msg import PlaceMatchArray
+from cerfevpr_ros.conversions import image_to_msg, stamp_to_ns
+from cerfevpr_ros.logs import forward_logs
+from cerfevpr_ros.parameters import own_parameter
+
+_RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+_DEFAULTS: dict[str, str | int | float] = {
+    'images': '',  # a folder of jpg and png files, or:
+    'bag': '',  # a rosbag2, sqlite3 or mcap
+    'topic': '',  # the bag's image topic, if it has several
+    'first': 0,  # the first image to play, and
+    'every': 1,  # every so many images from there
+    'rate_hz': 0.0,  # 0: the next image once the last one is answered
+    'answer_timeout_s': 10.0,
+    'start_timeout_s': 120.0,  # how long to wait for a localizer
+    'frame_id': 'camera',
+    'answers': '',  # a file that gets one JSON line for each image
+}
+
+
+class Replay(Node):
+    """Publishes `image`, stamped with the time of sending, and listens to the answers."""
+
+    def __init__(self) -> None:
+        super().__init__('replay', automatically_declare_parameters_from_overrides=True)
+        self.options = {name: own_parameter(self, name, d) for name, d in _DEFAULTS.items()}
+        self._require_known()
+        self.publisher = self.create_publisher(Image, 'image', _RELIABLE)
+        self.subscription = self.create_subscription(
+            PlaceMatchArray, 'localizer/place_matches', self._on_answer, _RELIABLE
+        )
+        self.answers: dict[int, tuple[PlaceMatchArray, float]] = {}
+        self._arrived = threading.Condition()
+
+    def frames(self) -> FrameSource:
+        """The images to play. Raises ConfigError or ImageError."""
+        images, bag = self.options['images'], self.options['bag']
+        if bool(images) == bool(bag):
+            raise ConfigError('give one of the parameters images:=DIR and bag:=BAG')
+        if images:
+            return FolderFrames(Path(images).expanduser())
+        return BagFrames(Path(bag).expanduser(), self.options['topic'] or None)
+
+    def wait_for_localizer(self) -> None:
+        """Until somebody listens to the images and somebody answers. Raises ImageError."""
+        patience_s = self.options['start_timeout_s']
+        deadline = time.monotonic() + patience_s
+        while not (
+            self.publisher.get_subscription_count() and self._num_answering()
+        ):
+            if time.monotonic() > deadline:
+                raise ImageError(
+                    f'no localizer on {self.publisher.topic_name} after {patience_s:g} s; is it '
+                    'running and active (`ros2 lifecycle get /localizer`), in the same '
+                    'ROS_DOMAIN_ID, and does it listen to this topic?'
+                )
+            if not rclpy.ok():
+                raise KeyboardInterrupt
+            time.sleep(0.02)
+
+    def play(self, frames: FrameSource, log: TextIO | None) -> int:
+        """Publish every image; with a log, one line for each. Returns how many were answered."""
+        rate_hz, num_answered = self.options['rate_hz'], 0
+        chosen = islice(frames, self.options['first'], None, self.options['every'])
+        sent: list[tuple[Frame, int]] = []
+        start_s = time.monotonic()
+        for count, frame in enumerate(chosen, start=1):
+            stamp_ns = self._publish(frame)
+            if rate_hz:
+                sent.append((frame, stamp_ns))
+                time.sleep(max(0.0, start_s + count / rate_hz - time.monotonic()))
+            else:
+                num_answered += self._conclude(frame, stamp_ns, log)
+        for frame, stamp_ns in sent:
+            num_answered += self._conclude(frame, stamp_ns, log)
+        return num_answered
+
+    def _publish(self, frame: Frame) -> int:
+        stamp = self.get_clock().now()
+        header = Header(stamp=stamp.to_msg(), frame_id=self.options['frame_id'])
+        self.publisher.publish(image_to_msg(frame.image, header))
+        return int(stamp.nanoseconds)
+
+    def _conclude(self, frame: Frame, stamp_ns: int, log: TextIO | None) -> bool:
+        answer = self._wait(stamp_ns)
+        line = _summary(frame.name, stamp_ns, answer)
+        if log is not None:
+            log.write(json.dumps(line) + '\n')
+            log.flush()
+        if answer is None:
+            self.get_logger().warning(f'{frame.name}: no answer')
+        elif log is None:
+            self.get_logger().info(_in_words(line))
+        return answer is not None
+
+    def _wait(self, stamp_ns: int) -> tuple[PlaceMatchArray, float] | None:
+        # When playing at a rate, an older image may have been dropped for a newer one: an answer
+        # to a later image says that no answer to this one will come.
+        def decided() -> bool:
+            return stamp_ns in self.answers or max(self.answers, default=0) > stamp_ns
+
+        with self._arrived:
+            self._arrived.wait_for(
+                lambda: decided() or not rclpy.ok(), self.options['answer_timeout_s']
+            )
+            if not rclpy.ok():
+                raise KeyboardInterrupt
+            return self.answers.get(stamp_ns)
+
+    def _on_answer(self, msg: PlaceMatchArray) -> None:
+        with self._arrived:
+            stamp_ns = stamp_to_ns(msg.header.stamp)
+            latency_ms = (self.get_clock().now().nanoseconds - stamp_ns) / 1e6
+            self.answers[stamp_ns] = (msg, latency_ms)
+            self._arrived.notify_all()
+
+    def _num_answering(self) -> int:
+        return self.count_publishers(self.subscription.topic_name)
+
+    def _require_known(self) -> None:
+        known = {*_DEFAULTS, 'use_sim_time', 'start_type_description_service'}
+        for name in self.get_parameters_by_prefix(''):
+            if name not in known and not name.startswith('qos_overrides.'):
+                raise ConfigError(f'unknown setting {name}; there are {", ".join(_DEFAULTS)}')
+
+
+def _summary(
+    name: str, stamp_ns: int, answer: tuple[PlaceMatchArray, float] | None
+) -> dict[str, Any]:
+    if answer is None:
+        return {'image': name, 'answered': False}
+    msg, latency_ms = answer
+    stage_ms = dict(zip(msg.stages, map(float, msg.stage_ms), strict=True))
+    return {
+        'image': name,
+        'answered': True,
+        'stamp_ns': stamp_ns,
+        'decision': ('UNKNOWN', 'MATCH', 'AMBIGUOUS')[msg.decision],
+        'keyframe_ids': [m.keyframe_id for m in msg.matches],
+        'similarities': [float(m.similarity) for m in msg.matches],
+        'latency_ms': latency_ms,
+        'stage_ms': stage_ms,
+        'map_id': msg.map_id,
+        'model_fingerprint': msg.model_fingerprint,
+    }
+
+
+def _in_words(line: dict[str, Any]) -> str:
+    best = f'keyframe {line["keyframe_ids"][0]}, ' if line['keyframe_ids'] else ''
+    similarity = line['similarities'][0] if line['similarities'] else math.nan
+    return (
+        f'{line["image"]}: {line["decision"]} {best}similarity {similarity:.3f}, '
+        f'{line["latency_ms"]:.0f} ms'
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play everything once; 0 done, 1 a wrong setting or no localizer."""
+    rclpy.init(args=arguments)
+    node: Replay | None = None
+    try:
+        node = Replay()
+        forward_logs(node)
+        return _run(node)
+    except CerfeVPRError as error:
+        rclpy.logging.get_logger('replay').fatal(str(error))
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _run(node: Replay) -> int:
+    frames = node.frames()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    threading.Thread(target=_spin, args=(executor,), name='spin', daemon=True).start()
+    node.wait_for_localizer()
+    path = node.options['answers']
+    if path:
+        with Path(path).open('w', encoding='utf-8') as log:
+            num_answered = node.play(frames, log)
+    else:
+        num_answered = node.play(frames, None)
+    node.get_logger().info(f'{num_answered} images answered')
+    executor.shutdown()
+    return 0
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return
+
+
+if __name__ == '__main__':
+    sys.exit(main())

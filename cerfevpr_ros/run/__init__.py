@@ -1,0 +1,1 @@
+"""`make run`: the whole line with real nodes, from images to a report."""

@@ -1,0 +1,145 @@
+"""`make run`: build a map, start the real nodes, play the queries, write result and report."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from cerfevpr_core.cli.options import STDERR, STDOUT, progress_columns, track
+from cerfevpr_core.config import load_config, model_settings, parse_assignment
+from cerfevpr_core.errors import CerfeVPRError
+from cerfevpr_core.mapping import Extras, build_map
+from cerfevpr_core.place_map import PlaceMap
+from cerfevpr_ros.run.answers import Answers
+from cerfevpr_ros.run.jobs import Job, job_of
+from cerfevpr_ros.run.processes import log_of, node_process
+
+LOCALIZER, REPLAY = 'cerfevpr_ros.localizer', 'cerfevpr_ros.replay'
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run it; 0 done, 1 a node failed, 2 a user's error, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format='%(levelname)s: %(message)s')
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end in KeyboardInterrupt
+    try:
+        return _run(options)
+    except CerfeVPRError as error:
+        STDERR.print(f'error: {error}', markup=False, soft_wrap=True)
+        return 2
+    except KeyboardInterrupt:
+        STDERR.print('interrupted; the nodes are stopped')
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='make run', description=__doc__)
+    parser.add_argument('--map-images', type=Path, metavar='DIR')
+    parser.add_argument('--query-images', type=Path, metavar='DIR')
+    parser.add_argument('--bag', type=Path, metavar='BAG', help='queries from a rosbag2')
+    parser.add_argument('--topic', metavar='T', help="the bag's image topic")
+    parser.add_argument('--frame-tolerance', type=int, metavar='K')
+    parser.add_argument('--set', action='append', default=[], dest='assignments', metavar='A.B=C')
+    parser.add_argument('--out', type=Path, default=Path('build/run'), metavar='DIR')
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    job = job_of(options, _drawing)
+    folder = _map(job, options.assignments, out)
+    with PlaceMap.open(folder) as place_map:
+        answers = Answers(place_map, job.num_queries, job.frame_tolerance)
+        STDOUT.print(f'{job.title}\n{len(place_map)} keyframes, {job.num_queries} images to place')
+        failed = _play(job, folder, dict(map(parse_assignment, options.assignments)), answers, out)
+        if failed:
+            STDERR.print(f'error: {failed} ended early. Its last lines:\n{log_of(failed, out)}')
+            return 1
+        result = answers.result()
+        (out / 'result.json').write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    STDOUT.print(f'\n{answers.in_words()}\nresult  {out}/result.json\nreport  {out}/report.html')
+    return 0
+
+
+def _map(job: Job, assignments: list[str], out: Path) -> Path:
+    """The job's map, built unless an earlier run built the same one."""
+    config = load_config(assignments=assignments)
+    key = json.dumps([job.map_key, model_settings(config)])
+    folder = out / f'map-{hashlib.sha256(key.encode()).hexdigest()[:12]}'
+    if not folder.exists():
+        for older in out.glob('map-*'):
+            shutil.rmtree(older)
+        build_map(job.map_frames, folder, config, Extras(poses=job.map_poses), track)
+    return folder
+
+
+def _play(
+    job: Job, folder: Path, settings: dict[str, Any], answers: Answers, out: Path
+) -> str | None:
+    """Start both nodes and take the answers; returns the module of a node that ended early."""
+    lines_file = out / 'answers.jsonl'
+    lines_file.unlink(missing_ok=True)
+    replay_parameters = job.replay | {'answers': str(lines_file.resolve())}
+    localizer_parameters = settings | {'map.path': str(folder.resolve())}
+    STDOUT.print('starting the nodes localizer and replay')
+    with (
+        node_process(LOCALIZER, localizer_parameters, out) as localizer,
+        node_process(REPLAY, replay_parameters, out) as replay,
+    ):
+        for line in _lines(lines_file, localizer, replay):
+            STDOUT.print(answers.add(line), soft_wrap=True)
+        if localizer.poll() is not None:
+            return LOCALIZER
+        return REPLAY if replay.poll() else None
+
+
+def _lines(
+    file: Path, localizer: subprocess.Popen[bytes], replay: subprocess.Popen[bytes]
+) -> Iterator[dict[str, Any]]:
+    """The lines of a growing file until the replay has ended, or the localizer too early."""
+    position = 0
+    while True:
+        ended = replay.poll() is not None or localizer.poll() is not None
+        if file.exists():
+            with file.open('rb') as stream:
+                stream.seek(position)
+                for raw in stream:
+                    if not raw.endswith(b'\n'):
+                        break  # half a line: the rest comes
+                    position += len(raw)
+                    yield json.loads(raw)
+        if ended:
+            return
+        time.sleep(0.02)
+
+
+def _drawing(what: str) -> Callable[[int, int], None]:
+    """A progress callback (done, all) that shows a bar."""
+    progress = Progress(*progress_columns(), console=STDERR)
+    task = progress.add_task(what)
+
+    def show(done: int, count: int) -> None:
+        if done == 1:
+            progress.start()
+        progress.update(task, completed=done, total=count)
+        if done == count:
+            progress.stop()
+
+    return show
+
+
+if __name__ == '__main__':
+    sys.exit(main())

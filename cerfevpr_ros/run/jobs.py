@@ -1,0 +1,111 @@
+"""What `make run` maps and plays: the drawn route, a user's folders, or a bag."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cerfevpr_core.data.drawn_route import DrawnRoute, write_traverse
+from cerfevpr_core.data.frames import BagFrames, EveryNth, FolderFrames, FrameSource
+from cerfevpr_core.data.positions import PoseTable
+from cerfevpr_core.errors import ConfigError
+
+ROUTE_TOLERANCE = 2  # frames: 4 m along the drawn route
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is mapped, what is played, and when a match is right."""
+
+    title: str
+    map_frames: FrameSource
+    map_key: str  # changes when the map must be built again
+    replay: dict[str, Any]  # parameters of the replay node
+    num_queries: int
+    frame_tolerance: int | None  # None: nobody knows the truth
+    map_poses: PoseTable | None = None
+    query_poses: PoseTable | None = None
+
+
+def job_of(options: argparse.Namespace, draw: Callable[[str], Progress]) -> Job:
+    """The job that a command line asks for. Raises ConfigError, ImageError."""
+    if options.query_images and options.bag:
+        raise ConfigError('give QUERY_IMAGES or BAG, not both: the queries come from one of them')
+    if options.bag:
+        return _bag_job(options)
+    if options.map_images or options.query_images:
+        return _folder_job(options)
+    return _drawn_job(options.out.parent / 'route', options.frame_tolerance, draw)
+
+
+def _folder_job(options: argparse.Namespace) -> Job:
+    if not (options.map_images and options.query_images):
+        raise ConfigError(
+            'give both MAP_IMAGES=DIR (or MAP_IMAGES=DIR BAG=BAG) and QUERY_IMAGES=DIR'
+        )
+    queries = FolderFrames(options.query_images)
+    return Job(
+        f'{options.query_images} in {options.map_images}',
+        FolderFrames(options.map_images),
+        _key(options.map_images),
+        {'images': str(options.query_images.resolve())},
+        len(queries),
+        options.frame_tolerance,
+    )
+
+
+def _bag_job(options: argparse.Namespace) -> Job:
+    frames = BagFrames(options.bag, options.topic)
+    replay: dict[str, Any] = {'bag': str(options.bag.resolve()), 'topic': frames.topic.name}
+    if options.map_images:
+        return Job(
+            f'{options.bag} in {options.map_images}',
+            FolderFrames(options.map_images),
+            _key(options.map_images),
+            replay,
+            len(frames),
+            options.frame_tolerance,
+        )
+    # A bag alone is its own map: every second image, and the others are the queries.
+    return Job(
+        f'every second image of {options.bag} in a map of the others',
+        EveryNth(frames, 0, 2),
+        _key(options.bag, frames.topic.name),
+        replay | {'first': 1, 'every': 2},
+        len(EveryNth(frames, 1, 2)),
+        options.frame_tolerance,
+    )
+
+
+def _drawn_job(folder: Path, tolerance: int | None, draw: Callable[[str], Progress]) -> Job:
+    summer, night = folder / 'summer_centre', folder / 'night_shifted'
+    route = DrawnRoute()
+    for out, condition, viewpoint in ((summer, 'summer', 'centre'), (night, 'night', 'shifted')):
+        if not out.exists():
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_traverse(route, out, condition, viewpoint, progress=draw(f'drawing {out.name}'))
+    return Job(
+        'the drawn route: by night and from the other lane, in a map made in summer',
+        FolderFrames(summer),
+        _key(summer),
+        {'images': str(night.resolve())},
+        len(FolderFrames(night)),
+        ROUTE_TOLERANCE if tolerance is None else tolerance,
+        PoseTable(summer / 'poses.txt'),
+        PoseTable(night / 'poses.txt'),
+    )
+
+
+def _key(source: Path, *more: str) -> str:
+    """Names, sizes and times of the files: another listing, another map."""
+    digest = hashlib.sha256('\0'.join((str(source.resolve()), *more)).encode())
+    for file in sorted(source.iterdir()) if source.is_dir() else [source]:
+        found = file.stat()
+        digest.update(f'{file.name} {found.st_size} {found.st_mtime_ns}\n'.encode())
+    return digest.hexdigest()

@@ -1,0 +1,52 @@
+"""A one-slot worker: the newest item is served, an older one that still waits is dropped."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+log = logging.getLogger(__name__)
+
+T = TypeVar('T')
+
+
+class NewestWorker(Generic[T]):
+    """Serves items in a thread of its own; `submit` never waits, so that nothing queues up."""
+
+    def __init__(self, serve: Callable[[T], None]) -> None:
+        self.num_dropped = 0
+        self._serve = serve
+        self._waiting: T | None = None
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name='worker', daemon=True)
+        self._thread.start()
+
+    def submit(self, item: T) -> None:
+        """Hand over the newest item; one that still waits is dropped and counted."""
+        with self._changed:
+            self.num_dropped += self._waiting is not None
+            self._waiting = item
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Finish the item in work, drop the one that waits, end the thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._waiting is not None)
+                if self._stopping:
+                    return
+                item, self._waiting = self._waiting, None
+            assert item is not None
+            try:
+                self._serve(item)
+            except Exception:  # one item must not end the node
+                log.exception('an image could not be served')
