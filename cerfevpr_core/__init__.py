@@ -1,1 +1,1 @@
-"""Visual place recognition and relocalization, without ROS. `docs/architecture.md` is the way in."""
+"""Visual place recognition and relocalization, without ROS; see docs/architecture.md."""

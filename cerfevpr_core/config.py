@@ -1,4 +1,4 @@
-"""Every setting: one typed tree with its defaults, filled from YAML, `--set` and ROS parameters."""
+"""Every setting: one typed tree with defaults, filled from YAML, `--set` and ROS parameters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import yaml
 from pydantic import AfterValidator, ConfigDict, Field, Strict, ValidationError
@@ -138,7 +138,9 @@ class Config:
 
 
 _BRANCHES: dict[str, type] = {
-    f.name: f.default_factory for f in fields(Config) if isinstance(f.default_factory, type)
+    f.name: cast(type, f.default_factory)
+    for f in fields(Config)
+    if isinstance(f.default_factory, type)
 }
 _Part = TypeVar('_Part')
 
@@ -166,7 +168,7 @@ def load_config(
     """
     flat = dict(base or {})
     flat |= dict(_flatten(_read_yaml(file))) if file else {}
-    flat |= dict(parseparse_assignment(text) for text in assignments)
+    flat |= dict(parse_assignment(text) for text in assignments)
     flat |= overrides or {}
     return config_from_settings(flat)
 

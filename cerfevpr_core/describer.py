@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ class Describer:
             torch.set_num_threads(config.runtime.num_threads)
         self.config = config
         self.device = device_of(config)
-        self.model = load_model(config).to(self.device)
+        self.model: Any = load_model(config).to(self.device)  # each has its own parts
         self.fingerprint = fingerprint(config, self.model)
 
     @torch.inference_mode()

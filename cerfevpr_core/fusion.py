@@ -23,7 +23,7 @@ class PyramidFusion(nn.Module):
         self.num_tokens = 1 + sum(n * n for n in config.levels)
         self.mix = nn.Conv2d(dim, dim, kernel_size=1)
         nn.init.dirac_(self.mix.weight)
-        nn.init.zeros_(self.mix.bias)
+        nn.init.constant_(self.mix.get_parameter('bias'), 0)
 
     def forward(self, tokens: Tokens) -> Tensor:
         patches = self.mix(tokens.patches)

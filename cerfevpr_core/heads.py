@@ -87,6 +87,7 @@ class VladHead(nn.Module):
             max_points_per_centroid=self.config.num_features,
         )
         kmeans.train(np.ascontiguousarray(features[np.sort(chosen)], np.float32))
+        assert kmeans.centroids is not None
         self.load_vocabulary(kmeans.centroids)
 
     def load_vocabulary(self, vocabulary: NDArray[np.float32]) -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 from torch import Tensor
 
-from cerfevpr_core.encodings import decode_compressed
 from cerfevpr_core.errors import ImageError
+from cerfevpr_core.pixel_formats import decode_compressed
 
 Image = NDArray[np.uint8]
 

@@ -42,7 +42,7 @@ def build_map(
     frames: FrameSource,
     out: Path,
     config: Config,
-    extras: Extras = Extras(),  # noqa: B008  (frozen)
+    extras: Extras = Extras(),
     track: Track = no_progress,
 ) -> int:
     """Describe every image and save the map; returns the number of keyframes.
@@ -71,7 +71,7 @@ def add_to_map(
     describer: Describer,
     frames: FrameSource,
     config: Config,
-    extras: Extras = Extras(),  # noqa: B008
+    extras: Extras = Extras(),
     track: Track = no_progress,
 ) -> int:
     """Describe more images into a map; returns how many were added."""

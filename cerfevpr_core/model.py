@@ -35,7 +35,7 @@ class CerfeVPR(nn.Module):
 
 
 class TrainingFree(nn.Module):
-    """A frozen backbone and a head: variants (B, V, 3, H, W) -> (B, E), from the original alone."""
+    """A frozen backbone and a head: variants (B, V, 3, H, W) -> (B, E), of the original."""
 
     def __init__(self, backbone: Backbone, head: nn.Module) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ def fingerprint(config: Config, model: nn.Module) -> str:
         'method': config.method,
         'backbone': asdict(config.backbone) | {'weights': ''},
         'resize': 'bicubic, antialiased, not keeping the aspect',
-        'weights': weights_hash(model.backbone),
+        'weights': weights_hash(model.get_submodule('backbone')),
     }
     if config.method in ('gem', 'grid', 'vlad'):
         parts['head'] = asdict(getattr(config, config.method))

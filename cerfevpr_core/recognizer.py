@@ -144,9 +144,7 @@ def new_manifest(describer: Describer) -> Manifest:
     if describer.needs_fit:
         raise MapError('nothing to fit the vocabulary on; give at least one image')
     parts = {name: _plain(value) for name, value in model_settings(describer.config).items()}
-    return Manifest(
-        describer.fingerprint, parts, describer.descriptor_dim, describer.fitted()
-    )
+    return Manifest(describer.fingerprint, parts, describer.descriptor_dim, describer.fitted())
 
 
 def keyframe(

@@ -186,7 +186,9 @@ def _read_dinov2_onnx(file: Path, network: nn.Module) -> State:
     from onnx import numpy_helper
 
     graph = onnx.load(str(file)).graph
-    tensors = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+    tensors = {
+        t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer
+    }
     for node in graph.node:
         if node.op_type == 'MatMul' and node.input[1] in tensors:
             path = node.name.removesuffix('/MatMul').strip('/').replace('/', '.')

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from sensor_msgs.msg import Image
 
-from cerfevpr_core.encodings import RGB, decode_raw
+from cerfevpr_core.pixel_formats import RGB, decode_raw
 
 # The rest is ours: cv_bridge's Python side skews rows whose padding is no whole number of pixels,
 # fails on big-endian messages with NumPy 2, has no colours for 8UC1 and 8UC3, knows neither nv21

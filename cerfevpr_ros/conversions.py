@@ -11,9 +11,9 @@ from geometry_msgs.msg import Pose as PoseMsg
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from cerfevpr_core.encodings import RGB, Depth, decode_compressed, decode_depth, decode_raw
 from cerfevpr_core.errors import CerfeVPRError
 from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.pixel_formats import RGB, Depth, decode_compressed, decode_depth, decode_raw
 from cerfevpr_ros import bridge
 
 _NS = 1_000_000_000

@@ -6,19 +6,19 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from cerfevpr_core.config import settings
-from cerfevpr_core.encodings import RGB
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError, MapError
+from cerfevpr_core.pixel_formats import RGB
 from cerfevpr_core.recognizer import PlaceRecognizer, StageClock
 from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
@@ -33,7 +33,7 @@ from cerfevpr_ros.worker import NewestWorker
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
-ImageMsg = Image | CompressedImage
+ImageMsg: TypeAlias = Image | CompressedImage
 
 
 class Localizer(LifecycleNode):

@@ -68,9 +68,7 @@ class Replay(Node):
         """Until somebody listens to the images and somebody answers. Raises ImageError."""
         patience_s = self.options['start_timeout_s']
         deadline = time.monotonic() + patience_s
-        while not (
-            self.publisher.get_subscription_count() and self._num_answering()
-        ):
+        while not (self.publisher.get_subscription_count() and self._num_answering()):
             if time.monotonic() > deadline:
                 raise ImageError(
                     f'no localizer on {self.publisher.topic_name} after {patience_s:g} s; is it '

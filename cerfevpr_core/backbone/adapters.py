@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -70,7 +71,7 @@ class AdaptedBlock(nn.Module):
     would silence attention.
     """
 
-    def __init__(self, block: nn.Module, config: AdapterConfig, dim: int, grid: PatchGrid) -> None:
+    def __init__(self, block: Any, config: AdapterConfig, dim: int, grid: PatchGrid) -> None:
         super().__init__()
 
         def adapter(kind: str) -> nn.Module:
@@ -79,7 +80,7 @@ class AdaptedBlock(nn.Module):
             return VanillaAdapter(dim, config.hidden_dim)
 
         serial, parallel = _KINDS[config.placement]
-        self.block = block
+        self.block: Any = block  # of timm
         self.serial = adapter(serial)
         self.parallel = adapter(parallel) if parallel else None
         self.scale = config.scale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import Any
 
 import timm
 import torch
@@ -14,6 +15,8 @@ from cerfevpr_core.backbone.adapters import AdaptedBlock, PatchGrid
 from cerfevpr_core.config import AdapterConfig, BackboneConfig
 from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.weights import load_pretrained
+
+Network = Any  # a timm model: its attributes differ by family, so no type says more
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,10 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, layer: int, grid: PatchGrid | None = None) -> None:
+    def __init__(self, network: Network, layer: int, grid: PatchGrid | None = None) -> None:
         super().__init__()
         self.layer = layer
-        self.network = network.eval()
+        self.network: Network = network.eval()
         self.grid = grid
         cfg = network.pretrained_cfg
         self.register_buffer('mean', torch.tensor(cfg['mean']).view(1, 3, 1, 1), persistent=False)
@@ -84,7 +87,7 @@ def load_backbone(config: BackboneConfig, adapters: AdapterConfig | None = None)
     return adapt(network, config, adapters)
 
 
-def create_network(config: BackboneConfig) -> nn.Module:
+def create_network(config: BackboneConfig) -> Network:
     """The timm network of a name, whole and with random weights."""
     name = config.name.rpartition(':')[2]  # 'package:architecture' for weights of another origin
     if name.split('.')[0] not in timm.list_models():
@@ -94,6 +97,7 @@ def create_network(config: BackboneConfig) -> nn.Module:
             f'did you mean {", ".join(near) or "one of timm.list_models()"}?'
         )
     height, width = config.image_size
+    network: Network
     try:
         network = timm.create_model(name, dynamic_img_size=True)
     except TypeError:  # not a ViT, or one of a fixed size
@@ -105,7 +109,9 @@ def create_network(config: BackboneConfig) -> nn.Module:
     if _is_vit(network):
         patch_h, patch_w = network.patch_embed.patch_size
         if height % patch_h or width % patch_w:
-            near_h, near_w = (max(1, round(s / p)) * p for s, p in ((height, patch_h), (width, patch_w)))
+            near_h, near_w = (
+                max(1, round(s / p)) * p for s, p in ((height, patch_h), (width, patch_w))
+            )
             raise ConfigError(
                 f'backbone.image_size = [{height}, {width}]: expected multiples of the patch '
                 f'of {name}, {patch_h} x {patch_w}; the nearest is [{near_h}, {near_w}]'
@@ -114,7 +120,7 @@ def create_network(config: BackboneConfig) -> nn.Module:
 
 
 def adapt(
-    network: nn.Module, config: BackboneConfig, adapters: AdapterConfig | None = None
+    network: Network, config: BackboneConfig, adapters: AdapterConfig | None = None
 ) -> Backbone:
     """Cut a network behind its layer, freeze it and put the adapters in."""
     layer = _layer(network, config)
@@ -134,7 +140,7 @@ def adapt(
     return Backbone(network, layer, grid)
 
 
-def _layer(network: nn.Module, config: BackboneConfig) -> int:
+def _layer(network: Network, config: BackboneConfig) -> int:
     if _is_vit(network):
         num_layers = len(network.blocks)
         usual = num_layers - 1
@@ -149,11 +155,11 @@ def _layer(network: nn.Module, config: BackboneConfig) -> int:
     return usual if config.layer < 0 else config.layer
 
 
-def _is_vit(network: nn.Module) -> bool:
+def _is_vit(network: Network) -> bool:
     return hasattr(network, 'blocks') and hasattr(network, 'patch_embed')
 
 
-def _probe_size(network: nn.Module) -> tuple[int, int]:
+def _probe_size(network: Network) -> tuple[int, int]:
     if not _is_vit(network):
         return (64, 64)
     patch_h, patch_w = network.patch_embed.patch_size

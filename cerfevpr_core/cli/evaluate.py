@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from rich.table import Table
@@ -27,7 +27,9 @@ def add_commands(commands: Any) -> None:
     parser.add_argument('--database', type=Path, required=True, metavar='DIR')
     parser.add_argument('--queries', type=Path, required=True, metavar='DIR')
     rule = parser.add_mutually_exclusive_group(required=True)
-    rule.add_argument('--frame-tolerance', type=int, metavar='K', help='frames of equal number +-K')
+    rule.add_argument(
+        '--frame-tolerance', type=int, metavar='K', help='frames of equal number +-K'
+    )
     rule.add_argument('--radius-m', type=float, metavar='R', help='images closer than R metres')
     parser.add_argument('--positions', type=Path, metavar='FILE', help='CSV name,x_m,y_m')
     parser.add_argument('--methods', default='', metavar='A,B', help=', '.join(TRAINING_FREE))
@@ -120,7 +122,7 @@ def _methods(text: str, config: Config) -> list[Method]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f'--methods {unknown[0]}: expected some of {", ".join(known)}')
-    return list(dict.fromkeys(names))
+    return [cast(Method, name) for name in dict.fromkeys(names)]
 
 
 def _positives(

@@ -51,8 +51,10 @@ def _add(options: argparse.Namespace) -> None:
     with PlaceMap.open(options.map, config.map.index) as place_map:
         describer = matching_describer(config, place_map)
         count = add_to_map(place_map, describer, frames, config, extras, track)
-        print(f'{count} keyframes added, {len(place_map)} in {options.map}'
-              f'{_skipped(len(frames) - count)}')
+        print(
+            f'{count} keyframes added, {len(place_map)} in {options.map}'
+            f'{_skipped(len(frames) - count)}'
+        )
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
-from cerfevpr_core.encodings import RGB, decode_compressed, decode_raw
 from cerfevpr_core.errors import ImageError
+from cerfevpr_core.pixel_formats import RGB, decode_compressed, decode_raw
 
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 _log = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ class PoseTable:
         self.by_stamp_s = sorted((float(n), p) for n, p in self.by_name.items() if _is_number(n))
 
     def find(self, name: str, stamp_ns: int = 0) -> Pose | None:
-        """By file name, its stem, then by the nearest stamp within 0.05 s; None if there is none."""
+        """By file name, by its stem, then by the nearest stamp within 0.05 s; else None."""
         stem = Path(name).stem if Path(name).suffix in ('.jpg', '.jpeg', '.png') else name
         exact = self.by_name.get(name) or self.by_name.get(stem)
         if exact is not None or not self.by_stamp_s:

@@ -113,4 +113,3 @@ def _mean(results: Sequence[MethodResult]) -> MethodResult:
     )
     by_seed = tuple(s.recall[1] for s in scores) if len(scores) > 1 else ()
     return replace(results[-1], scores=mean, recall_at_1_by_seed=by_seed)
-

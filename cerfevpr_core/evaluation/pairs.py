@@ -18,7 +18,7 @@ from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.images import Image, read_image
 
 THUMBNAIL_PX = 320
-FRAME_COLORS = {'right': '#17784a', 'wrong': '#c0342a', 'unknown': '#76818f'}
+FRAME_COLORS = {'right': '#17784a', 'wrong': '#c0342a', 'unknown': '#626d7b'}
 STATES = ('wrong', 'unknown', 'right')
 LABELS = {'right': '✓ right', 'wrong': '✗ wrong', 'unknown': '? truth unknown'}
 MAX_UNKNOWN = 20  # of the queries without a true keyframe, so many are shown

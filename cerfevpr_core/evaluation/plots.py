@@ -30,7 +30,7 @@ VARIABLES |= {color: f'series-{i}' for i, color in enumerate(SERIES)}
 # By marker and word as well as by colour: (word, colour, marker).
 MARKS: dict[bool | None, tuple[str, str, str]] = {
     True: ('right', '#17784a', 'o'),
-    None: ('truth unknown', '#76818f', 's'),
+    None: ('truth unknown', '#626d7b', 's'),
     False: ('wrong', '#c0342a', 'x'),
 }
 VARIABLES |= {MARKS[True][1]: 'right', MARKS[None][1]: 'unknown', MARKS[False][1]: 'wrong'}
@@ -230,8 +230,8 @@ def _floor(lowest: float) -> float:
 
 def _from_above(route: Route, xy: NDArray[np.float64]) -> Figure:
     width_m, height_m = np.ptp(xy, axis=0)
-    height = 0.9 + 4.2 * height_m / max(width_m, height_m, 1e-6) * 1.1
-    figure, axes = _axes('x (m)', 'y (m)', float(np.clip(height, 2.2, 4.4)))
+    height = 0.9 + 4.6 * height_m / max(width_m, height_m, 1e-6)
+    figure, axes = _axes('x (m)', 'y (m)', float(np.clip(height, 2.6, 4.4)))
     axes.plot(xy[:, 0], xy[:, 1], '.', color=MUTED, markersize=3, alpha=0.6, label='keyframe')
     known = route.queries_xy_m
     for correct, (_, color, _) in MARKS.items():

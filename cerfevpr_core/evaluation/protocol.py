@@ -16,7 +16,7 @@ from cerfevpr_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Positives:
-    """`right` (Q, M): whether database image m shows the place of query q; how that was decided."""
+    """`right` (Q, M): whether database image m shows the place of query q, by which rule."""
 
     right: NDArray[np.bool_]
     rule: str

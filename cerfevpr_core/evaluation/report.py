@@ -84,17 +84,10 @@ def report_from_localization(
     shown = evenly(len(answers), MAX_PAIRS)
     note = f'{len(shown)} of {len(answers)} images, each beside its first candidate.'
     total_ms = [sum(r.stage_ms.values()) for _, r in answers]
-    counts = [sum(r.decision == d for _, r in answers) for d in Decision]
-    numbers = [
-        BigNumber('matched', f'{counts[Decision.MATCH]} / {len(answers)}', 'decision MATCH'),
-        BigNumber('unknown', str(counts[Decision.UNKNOWN]), 'no similar keyframe'),
-        BigNumber('keyframes', f'{len(row_of):,}', 'in the map'),
-        *_latency_numbers(total_ms),
-    ]
     return Report(
         'Place recognition: localization',
         subtitle or f'{len(answers)} images in a map of {len(row_of):,} keyframes',
-        numbers,
+        _localization_numbers([r for _, r in answers], len(row_of), total_ms),
         pairs=[_answer(recognizer, *answers[i]) for i in shown],
         pairs_note=note,
         route=Route(matched, [None] * len(answers), len(row_of)) if answers else None,
@@ -140,6 +133,19 @@ def _evaluation_numbers(best: MethodResult, correct: Sequence[bool | None]) -> l
     ]
     numbers.append(BigNumber('right first candidates', f'{num_right} / {known}', 'queries'))
     return numbers + _latency_numbers(np.add(best.describe_ms, best.search_ms).tolist())
+
+
+def _localization_numbers(
+    recognitions: Sequence[Recognition], num_keyframes: int, total_ms: Sequence[float]
+) -> list[BigNumber]:
+    decisions = [r.decision for r in recognitions]
+    matched, unknown = decisions.count(Decision.MATCH), decisions.count(Decision.UNKNOWN)
+    return [
+        BigNumber('matched', f'{matched} / {len(decisions)}', 'decision MATCH'),
+        BigNumber('unknown', str(unknown), 'decision UNKNOWN'),
+        BigNumber('keyframes', f'{num_keyframes:,}', 'in the map'),
+        *_latency_numbers(total_ms),
+    ]
 
 
 def _latency_numbers(latency_ms: Sequence[float]) -> list[BigNumber]:

@@ -31,13 +31,16 @@ class VectorIndex:
         self.keyframe_ids = keyframe_ids
 
     @staticmethod
-    def build(kind: Kind, keyframe_ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> VectorIndex:
+    def build(
+        kind: Kind, keyframe_ids: NDArray[np.int64], vectors: NDArray[np.float32]
+    ) -> VectorIndex:
         """From all descriptors of a map: ids (P,), vectors (P, E)."""
         count, dim = vectors.shape
         if kind == 'ivfpq' and count < _MIN_FOR_IVFPQ:
             log.warning(
                 'map.index = ivfpq needs %d descriptors to train, the map has %d: using flat',
-                _MIN_FOR_IVFPQ, count,
+                _MIN_FOR_IVFPQ,
+                count,
             )
             kind = 'flat'
         index = _make(kind, count, dim)
@@ -53,7 +56,7 @@ class VectorIndex:
         self.keyframe_ids = np.concatenate([self.keyframe_ids, keyframe_ids])
 
     def search(self, descriptor: NDArray[np.float32], top_k: int) -> list[tuple[int, float]]:
-        """(E,) -> at most top_k (keyframe id, similarity), best first; a keyframe's best counts."""
+        """(E,) -> at most top_k (keyframe id, similarity), best first, each keyframe once."""
         total = len(self.keyframe_ids)
         num_keyframes = len(np.unique(self.keyframe_ids)) if total else 0
         wanted, ask = min(top_k, num_keyframes), min(top_k, total)
@@ -107,7 +110,7 @@ def _make(kind: Kind, count: int, dim: int) -> faiss.Index:
         coarse = faiss.IndexFlatIP(dim)
         index = faiss.IndexIVFPQ(coarse, dim, lists, parts, 8, faiss.METRIC_INNER_PRODUCT)
         index.own_fields = True
-        coarse.this.disown()  # the index frees it
+        coarse.this.disown()  # type: ignore[attr-defined]  # the index frees it
         index.nprobe = max(1, lists // 8)
         return index
     return faiss.IndexFlatIP(dim)

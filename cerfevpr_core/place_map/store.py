@@ -10,8 +10,9 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from cerfevpr_core.errors import MapError
-from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.geometry import Pose
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 from cerfevpr_core.place_map.manifest import FORMAT, Manifest
 
@@ -184,8 +185,15 @@ class KeyframeStore:
         camera = json.dumps(asdict(keyframe.camera)) if keyframe.camera else None
         cursor = self.connection.execute(
             f'INSERT INTO keyframes VALUES (NULL{", ?" * 13})',
-            (keyframe.name, keyframe.external_id, keyframe.traverse, keyframe.stamp_ns)
-            + (*numbers, camera, keyframe.thumbnail),
+            (
+                keyframe.name,
+                keyframe.external_id,
+                keyframe.traverse,
+                keyframe.stamp_ns,
+                *numbers,
+                camera,
+                keyframe.thumbnail,
+            ),
         )
         assert cursor.lastrowid is not None
         for vector in vectors:
@@ -224,7 +232,7 @@ class KeyframeStore:
         for (keyframe_id,) in self.connection.execute(bare):
             yield f'keyframe {keyframe_id} has no descriptor'
 
-    def _one(self, query: str, *values: object) -> object:
+    def _one(self, query: str, *values: object) -> Any:
         with self.lock, _damage_named(self.folder):
             row = self.connection.execute(query, values).fetchone()
         return row[0] if row else ''
@@ -244,6 +252,7 @@ class KeyframeStore:
             safetensors.numpy.load(rows['fitted']),
             rows['map_id'],
         )
+
 
 def _rows(manifest: Manifest) -> list[tuple[str, object]]:
     return [
@@ -269,7 +278,7 @@ def _intact(vector: bytes, crc: int, dim: int) -> bool:
 
 def _damage(folder: Path, reason: str) -> MapError:
     return MapError(
-        f'the map at {folder} is damaged: {reason}; `cerfevpr map check {folder}` lists the damage; '
+        f'the map at {folder} is damaged: {reason}; `cerfevpr map check {folder}` says more; '
         'restore a copy, or build it again with `cerfevpr map build`'
     )
 

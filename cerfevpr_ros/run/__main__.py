@@ -25,6 +25,7 @@ from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_ros.run.answers import Answers
 from cerfevpr_ros.run.jobs import Job, job_of
 from cerfevpr_ros.run.processes import log_of, node_process
+from cerfevpr_ros.run.report import write_run_report
 
 LOCALIZER, REPLAY = 'cerfevpr_ros.localizer', 'cerfevpr_ros.replay'
 
@@ -66,12 +67,24 @@ def _run(options: argparse.Namespace) -> int:
         STDOUT.print(f'{job.title}\n{len(place_map)} keyframes, {job.num_queries} images to place')
         failed = _play(job, folder, dict(map(parse_assignment, options.assignments)), answers, out)
         if failed:
-            STDERR.print(f'error: {failed} ended early. Its last lines:\n{log_of(failed, out)}')
+            text = f'error: {failed} ended early. Its last lines:\n{log_of(failed, out)}'
+            STDERR.print(text, markup=False, soft_wrap=True)
             return 1
-        result = answers.result()
+        agreeing = write_run_report(job, answers, folder, out / 'report.html', _command(options))
+        result = answers.result() | {'agrees_with_core': agreeing}
         (out / 'result.json').write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
-    STDOUT.print(f'\n{answers.in_words()}\nresult  {out}/result.json\nreport  {out}/report.html')
+    STDOUT.print(f'\n{answers.in_words()}', soft_wrap=True)
+    STDOUT.print(f'result  {out}/result.json\nreport  {out}/report.html', soft_wrap=True)
     return 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What the user typed at make."""
+    names = ('map_images', 'query_images', 'bag', 'topic', 'frame_tolerance')
+    given = [
+        f'{n.upper()}={getattr(options, n)}' for n in names if getattr(options, n) is not None
+    ]
+    return ' '.join(['make run', *given])
 
 
 def _map(job: Job, assignments: list[str], out: Path) -> Path:

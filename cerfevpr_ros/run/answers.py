@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,8 +46,8 @@ class Answers:
         """What result.json holds. An image without an answer counts as wrong."""
         answered = [line for line in self.lines if line['answered']]
         latency_ms = [line['latency_ms'] for line in answered]
-        core_ms = [_core_ms(line) for line in answered]
-        added_ms = [latency - core for latency, core in zip(latency_ms, core_ms, strict=True)]
+        own_ms = [core_ms(line) for line in answered]
+        added_ms = [latency - core for latency, core in zip(latency_ms, own_ms, strict=True)]
         num_right = sum(line['right'] is True for line in self.lines)
         known = self.frame_tolerance is not None and self.num_images > 0
         return {
@@ -58,7 +57,7 @@ class Answers:
             'recall_at_1': 100 * num_right / self.num_images if known else None,
             'latency_ms_p50': _percentile(latency_ms, 50),
             'latency_ms_p95': _percentile(latency_ms, 95),
-            'core_ms_p50': _percentile(core_ms, 50),
+            'core_ms_p50': _percentile(own_ms, 50),
             'ros_ms_p50': _percentile(added_ms, 50),
         }
 
@@ -83,7 +82,7 @@ class Answers:
         return abs(frame_number(image) - frame_number(best.name)) <= self.frame_tolerance
 
 
-def _core_ms(line: dict[str, Any]) -> float:
+def core_ms(line: dict[str, Any]) -> float:
     """The core's own time: all stages but the conversion of the message."""
     return sum(ms for stage, ms in line['stage_ms'].items() if stage != 'convert')
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cerfevpr_core.config import Config
 from cerfevpr_core.data.drawn_route import DrawnRoute, write_traverse
 from cerfevpr_core.data.frames import BagFrames, EveryNth, FolderFrames, FrameSource
 from cerfevpr_core.data.positions import PoseTable
 from cerfevpr_core.errors import ConfigError
+from cerfevpr_core.mapping import Extras, build_map
 
 ROUTE_TOLERANCE = 2  # frames: 4 m along the drawn route
 
@@ -27,10 +29,15 @@ class Job:
     map_frames: FrameSource
     map_key: str  # changes when the map must be built again
     replay: dict[str, Any]  # parameters of the replay node
-    num_queries: int
+    query_frames: FrameSource
     frame_tolerance: int | None  # None: nobody knows the truth
     map_poses: PoseTable | None = None
     query_poses: PoseTable | None = None
+
+    @property
+    def num_queries(self) -> int:
+        """How many images will be played."""
+        return len(self.query_frames)
 
 
 def job_of(options: argparse.Namespace, draw: Callable[[str], Progress]) -> Job:
@@ -49,13 +56,12 @@ def _folder_job(options: argparse.Namespace) -> Job:
         raise ConfigError(
             'give both MAP_IMAGES=DIR (or MAP_IMAGES=DIR BAG=BAG) and QUERY_IMAGES=DIR'
         )
-    queries = FolderFrames(options.query_images)
     return Job(
         f'{options.query_images} in {options.map_images}',
         FolderFrames(options.map_images),
         _key(options.map_images),
         {'images': str(options.query_images.resolve())},
-        len(queries),
+        FolderFrames(options.query_images),
         options.frame_tolerance,
     )
 
@@ -69,7 +75,7 @@ def _bag_job(options: argparse.Namespace) -> Job:
             FolderFrames(options.map_images),
             _key(options.map_images),
             replay,
-            len(frames),
+            frames,
             options.frame_tolerance,
         )
     # A bag alone is its own map: every second image, and the others are the queries.
@@ -78,28 +84,43 @@ def _bag_job(options: argparse.Namespace) -> Job:
         EveryNth(frames, 0, 2),
         _key(options.bag, frames.topic.name),
         replay | {'first': 1, 'every': 2},
-        len(EveryNth(frames, 1, 2)),
+        EveryNth(frames, 1, 2),
         options.frame_tolerance,
     )
 
 
+def drawn_route_map(folder: Path) -> tuple[Path, Path]:
+    """The drawn route's map and the images to play in it, made below `folder` if need be."""
+    job = _drawn_job(folder / 'route', None, lambda what: lambda done, count: None)
+    place_map = folder / f'route-map-{job.map_key[:12]}'
+    if not place_map.exists():
+        build_map(job.map_frames, place_map, Config(), Extras(poses=job.map_poses))
+    return place_map, Path(job.replay['images'])
+
+
 def _drawn_job(folder: Path, tolerance: int | None, draw: Callable[[str], Progress]) -> Job:
+    summer, night = _draw_route(folder, draw)
+    return Job(
+        'the drawn route: by night and from the other lane, in a map made in summer',
+        FolderFrames(summer),
+        _key(summer),
+        {'images': str(night.resolve())},
+        FolderFrames(night),
+        ROUTE_TOLERANCE if tolerance is None else tolerance,
+        PoseTable(summer / 'poses.txt'),
+        PoseTable(night / 'poses.txt'),
+    )
+
+
+def _draw_route(folder: Path, draw: Callable[[str], Progress]) -> tuple[Path, Path]:
+    """Two traverses: summer for the map; night, from the other lane, for the queries."""
     summer, night = folder / 'summer_centre', folder / 'night_shifted'
     route = DrawnRoute()
     for out, condition, viewpoint in ((summer, 'summer', 'centre'), (night, 'night', 'shifted')):
         if not out.exists():
             out.parent.mkdir(parents=True, exist_ok=True)
             write_traverse(route, out, condition, viewpoint, progress=draw(f'drawing {out.name}'))
-    return Job(
-        'the drawn route: by night and from the other lane, in a map made in summer',
-        FolderFrames(summer),
-        _key(summer),
-        {'images': str(night.resolve())},
-        len(FolderFrames(night)),
-        ROUTE_TOLERANCE if tolerance is None else tolerance,
-        PoseTable(summer / 'poses.txt'),
-        PoseTable(night / 'poses.txt'),
-    )
+    return summer, night
 
 
 def _key(source: Path, *more: str) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cerfevpr_core.encodings import decode_compressed
 from cerfevpr_core.errors import ImageError
+from cerfevpr_core.pixel_formats import decode_compressed
 
 IMAGE = cv2.GaussianBlur(
     np.random.default_rng(5).integers(0, 256, (61, 53, 3), np.uint8), (7, 7), 2

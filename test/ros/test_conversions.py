@@ -20,9 +20,9 @@ from geometry_msgs.msg import Pose as PoseMsg
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from cerfevpr_core.encodings import decode_compressed
 from cerfevpr_core.errors import CerfeVPRError, ImageError
 from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.pixel_formats import decode_compressed
 from cerfevpr_ros import bridge
 from cerfevpr_ros.conversions import (
     camera_from_msg,

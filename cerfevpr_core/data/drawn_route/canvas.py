@@ -73,9 +73,12 @@ class Canvas:
             part[:] = cv2.convertScaleAbs(part, alpha=gain)
 
     def texture(self, gain: NDArray[np.float32]) -> None:
-        """Multiply the whole painting by a (height_px, width_px) or (..., 3) pattern."""
-        gain = gain[..., None] if gain.ndim == 2 else gain
-        self.colour = np.clip(self.colour * gain, 0, 255).astype(np.uint8)
+        """Multiply the whole painting by a pattern (h, w), stretched over it."""
+        size = (self.width_px, self.height_px)
+        fine = cv2.resize(gain, size, interpolation=cv2.INTER_NEAREST)
+        self.colour = np.asarray(
+            cv2.multiply(self.colour, cv2.merge([fine] * 3), dtype=cv2.CV_8U), np.uint8
+        )
 
     def points(self, points_m: list[tuple[float, float]]) -> NDArray[np.int32]:
         """Metres to the fixed-point pixels that OpenCV draws with (`shift=4`)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,14 +48,14 @@ class House:
 
 def draw_house(rng: np.random.Generator, width_m: float) -> House:
     """A house nobody has seen before."""
-    material = str(rng.choice(['plaster', 'brick', 'panels', 'stone'], p=[0.5, 0.27, 0.11, 0.12]))
+    material = str(rng.choice(list(WALL_COLOURS), p=[0.5, 0.27, 0.11, 0.12]))
     colours = WALL_COLOURS[material]
     colour = np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.9, 1.06)
     storey = float(rng.uniform(2.8, 3.6))
     paint = PAINTS[rng.integers(len(PAINTS))]
     trim = TRIMS[rng.integers(len(TRIMS))]
     window = _draw_window(rng, storey, trim, paint)
-    space = 1.3 if window.shutters else 0.0
+    shutters = 1.1 if window.shutters else 0.0  # their width beside a window's
     return House(
         seed=int(rng.integers(1 << 31)),
         width_m=width_m,
@@ -67,7 +67,7 @@ def draw_house(rng: np.random.Generator, width_m: float) -> House:
         trim=trim,
         paint=paint,
         window=window,
-        bay_m=window.width_m * (1 + space * 0.85) + float(rng.uniform(0.7, 1.9)),
+        bay_m=window.width_m * (1 + shutters) + float(rng.uniform(0.7, 1.9)),
         ground_floor=str(rng.choice(['shop', 'arcade', 'home'], p=[0.5, 0.14, 0.36])),
         string_courses=bool(rng.random() < 0.5),
         quoins=bool(rng.random() < 0.3),
@@ -179,8 +179,6 @@ def _paint_ground_window(
     look: Look,
     rng: np.random.Generator,
 ) -> None:
-    from dataclasses import replace
-
     if house.ground_floor == 'home':
         paint_window(canvas, x, y, replace(house.window, height_m=height), look, rng)
         return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .canvas import Canvas, Picture, clouds, noise
+from .canvas import FINER, Canvas, Picture, clouds, noise
 from .conditions import Colour, Look
 
 # Across the street, metres to the left of the carriageway's axis.
@@ -23,9 +24,10 @@ def paint_ground(start_m: float, crossings_m: list[float], seed: int, look: Look
     """
     rng = np.random.default_rng([seed, 4, int(start_m + 1000)])
     canvas = Canvas(2 * EDGE_M, PIECE_M, PX_PER_M, (96, 97, 99))
+    slabs = np.array((168, 162, 154)) * np.random.default_rng(seed).uniform(0.95, 1.05, 3)
     _paint_carriageway(canvas, rng)
     _paint_markings(canvas, start_m, crossings_m)
-    _paint_pavement(canvas, rng)
+    _paint_pavement(canvas, (float(slabs[0]), float(slabs[1]), float(slabs[2])), rng)
     if look.snow:
         _lay_snow(canvas, rng)
     if look.wet:
@@ -34,13 +36,13 @@ def paint_ground(start_m: float, crossings_m: list[float], seed: int, look: Look
 
 
 def _paint_carriageway(canvas: Canvas, rng: np.random.Generator) -> None:
-    shape = (canvas.height_px, canvas.width_px)
-    px = float(canvas.scale[0])
-    gain = 1 + 0.07 * clouds(shape, 5 * px, 3, rng) + 0.09 * noise(shape, (2, 2), rng)
+    shape = (canvas.height_px // FINER, canvas.width_px // FINER)
+    px = float(canvas.scale[0]) / FINER
+    gain = 0.07 * clouds(shape, 5 * px, 3, rng) + 0.09 * noise(shape, (1, 1), rng)
     gain += 0.05 * noise(shape, (16 * px, 0.8 * px), rng)  # wheel tracks
-    canvas.texture(gain)
+    canvas.texture(1 + _faded(gain))
     for _ in range(4):  # mended patches
-        x, y = rng.uniform(4, 13), rng.uniform(0, PIECE_M)
+        x, y = rng.uniform(4, 13), rng.uniform(0, PIECE_M - 5)
         w, h = rng.uniform(0.6, 2.0), rng.uniform(1.0, 5.0)
         canvas.shade(x, y, x + w, y + h, float(rng.uniform(0.75, 0.9)))
     for _ in range(3):  # manholes
@@ -51,6 +53,13 @@ def _paint_carriageway(canvas: Canvas, rng: np.random.Generator) -> None:
         x, y = rng.uniform(4, 14), rng.uniform(0, PIECE_M)
         walk = np.cumsum(rng.normal(0, 0.35, (9, 2)), axis=0) + np.array([x, y])
         canvas.line([(float(a), float(b)) for a, b in walk], 0.05, (66, 66, 68))
+
+
+def _faded(pattern: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A pattern that is nothing at both ends of the piece, so that the next piece continues it."""
+    rows = pattern.shape[0]
+    from_end = (0.5 + np.minimum(np.arange(rows), np.arange(rows)[::-1])) * PIECE_M / rows
+    return pattern * np.clip(from_end / 3, 0, 1).astype(np.float32)[:, None]
 
 
 def _paint_markings(canvas: Canvas, start_m: float, crossings_m: list[float]) -> None:
@@ -73,11 +82,10 @@ def _paint_markings(canvas: Canvas, start_m: float, crossings_m: list[float]) ->
             stripe(left + 0.27, left - 0.27, along - 1.8, along + 1.8)
 
 
-def _paint_pavement(canvas: Canvas, rng: np.random.Generator) -> None:
+def _paint_pavement(canvas: Canvas, slabs: Colour, rng: np.random.Generator) -> None:
     shape = (canvas.height_px, canvas.width_px)
-    slabs: Colour = tuple((168, 162, 154) * rng.uniform(0.95, 1.05, 3))  # type: ignore[assignment]
     width = EDGE_M - KERB_M
-    grain = 1 + 0.05 * noise(shape, (3, 3), rng) + 0.07 * clouds(shape, 100, 3, rng)
+    grain = 1 + _faded(0.05 * noise(shape, (3, 3), rng) + 0.07 * clouds(shape, 100, 3, rng))
     for x0 in (0.0, EDGE_M + KERB_M):
         canvas.box(x0, 0, x0 + width, PIECE_M, slabs)
         columns = canvas.window(x0, 0, x0 + width, PIECE_M)
@@ -105,8 +113,8 @@ def _lay_snow(canvas: Canvas, rng: np.random.Generator) -> None:
     walked = sum(0.55 * np.exp(-(((left - at) / 0.8) ** 2)) for at in (-6.8, 6.8))
     px = float(canvas.scale[0])
     patches = 0.35 * clouds(shape, 2 * px, 4, rng) + 0.2 * noise(shape, (8 * px, 0.4 * px), rng)
-    depth = np.clip(1.12 - 0.85 * ruts - walked + patches, 0.08, 1)[..., None]
-    white = np.array((232, 236, 243)) * (1 + 0.05 * clouds(shape, 30, 4, rng))[..., None]
+    depth = np.clip(1.12 - 0.85 * ruts - walked + _faded(patches), 0.08, 1)[..., None]
+    white = np.array((232, 236, 243)) * (1 + _faded(0.05 * clouds(shape, 30, 4, rng)))[..., None]
     canvas.colour = np.clip(depth * white + (1 - depth) * 0.8 * canvas.colour, 0, 255).astype(
         np.uint8
     )
@@ -114,5 +122,4 @@ def _lay_snow(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _wet(canvas: Canvas, rng: np.random.Generator) -> None:
     shape = (canvas.height_px, canvas.width_px)
-    damp = 0.62 + 0.1 * clouds(shape, 3 * float(canvas.scale[0]), 3, rng)
-    canvas.texture(damp.astype(np.float32))
+    canvas.texture(0.62 + _faded(0.1 * clouds(shape, 3 * float(canvas.scale[0]), 3, rng)))

@@ -54,7 +54,7 @@ def add_house(
     parts.boxes.append(site.box(height))
     rng = np.random.default_rng([house.seed, 9])
     if house.bands or rng.random() < 0.3:
-        _add_flat_roof(parts, house, site)
+        _add_cornice(parts, house, site, 0.18)
     else:
         _add_gable(parts, name, house, site, rng)
     _add_details(parts, name, house, site, rng)
@@ -77,10 +77,6 @@ def _add_wall(
     nx, ny, nz = np.cross(along, UP)
     parts.textures[name] = Texture((width, height_m), paint, place, (nx, ny, nz))
     parts.wall(left, right, height_m, name)
-
-
-def _add_flat_roof(parts: Parts, house: House, site: Site) -> None:
-    _add_cornice(parts, house, site, 0.18)
 
 
 def _add_cornice(parts: Parts, house: House, site: Site, out_m: float) -> None:

@@ -86,7 +86,7 @@ def _branch(
         return
     for _ in range(3 if depth < 3 else 2):
         turn = float(rng.uniform(0.25, 0.75)) * float(rng.choice([-1, 1]))
-        shorter = length * float(rng.uniform(0.55, 0.82))
+        shorter = length * float(rng.uniform(0.52, 0.74))
         _branch(canvas, end, angle + turn, shorter, width * 0.62, depth + 1, finest, rng)
 
 

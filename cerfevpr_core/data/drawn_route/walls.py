@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import Canvas, clouds, noise
+from .canvas import FINER, Canvas, clouds, noise
 
-MATERIALS = ('plaster', 'brick', 'panels', 'stone')
 WALL_COLOURS = {
     'plaster': (
         (222, 196, 140), (214, 170, 120), (226, 216, 196), (198, 150, 134), (166, 178, 158),
@@ -21,17 +20,17 @@ WALL_COLOURS = {
 
 def paint_wall(canvas: Canvas, material: str, storey_m: float, rng: np.random.Generator) -> None:
     """Give a canvas of one colour the grain, joints and stains of a material."""
-    shape = (canvas.height_px, canvas.width_px)
-    px = float(canvas.scale[0])
-    gain = 1 + 0.07 * clouds(shape, 3.0 * px, 3, rng) + 0.035 * noise(shape, (2, 2), rng)
+    shape = (canvas.height_px // FINER, canvas.width_px // FINER)
+    px = float(canvas.scale[0]) / FINER
+    gain = 1 + 0.07 * clouds(shape, 3.0 * px, 3, rng) + 0.035 * noise(shape, (1, 1), rng)
     gain += 0.05 * noise(shape, (4.0 * px, 0.35 * px), rng)  # streaks that rain left
+    canvas.texture(gain)
     if material == 'brick':
-        gain *= _courses(canvas, (0.12, 0.36), 0.03, 0.16, 0.78, rng)
+        canvas.texture(_courses(canvas, (0.12, 0.36), 0.03, 0.16, 0.78, rng))
     elif material == 'stone':
-        gain *= _courses(canvas, (0.5, 1.0), 0.04, 0.08, 0.72, rng)
+        canvas.texture(_courses(canvas, (0.5, 1.0), 0.04, 0.08, 0.72, rng))
     elif material == 'panels':
-        gain *= _courses(canvas, (storey_m, 3.1), 0.06, 0.05, 0.6, rng, shifted=False)
-    canvas.texture(gain.astype(np.float32))
+        canvas.texture(_courses(canvas, (storey_m, 3.1), 0.06, 0.05, 0.6, rng, shifted=False))
 
 
 def _courses(

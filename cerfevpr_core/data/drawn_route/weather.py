@@ -74,7 +74,7 @@ def _halos(
         radius = 0.6 * camera.fx / z
         cv2.circle(glow, (at[1], at[0]), max(1, round(radius * 0.45)), (255.0, 214.0, 150.0), -1)
     scale = camera.width_px / 320
-    wide = cv2.GaussianBlur(glow, (0, 0), 9 * scale) * 1.6 + cv2.GaussianBlur(
+    wide = cv2.GaussianBlur(glow, (0, 0), 9 * scale) * 4.5 + cv2.GaussianBlur(
         glow, (0, 0), 2.2 * scale
     )
     return np.asarray(look.lamps * wide, np.float32)

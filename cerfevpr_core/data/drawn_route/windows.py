@@ -63,11 +63,11 @@ def paint_glass(
     Draws the same random numbers under any condition, so that curtains stay where they are.
     """
     tone, curtain, colour = rng.uniform(0.7, 1.15), rng.random(), rng.integers(len(LAMPLIGHT))
-    lit = rng.random() < look.lit_windows
+    lit, lamp_light = rng.random() < look.lit_windows, rng.uniform(0.55, 1.0)
     window = canvas.window(x, y, x + w, y + h)
     rows = np.linspace(0, 1, window[0].stop - window[0].start)[:, None, None]
     if lit:
-        lamp = np.array(LAMPLIGHT[colour]) * rng.uniform(0.55, 1.0)
+        lamp = np.array(LAMPLIGHT[colour]) * lamp_light
         canvas.colour[window] = lamp * (1 - 0.35 * rows)
         canvas.glow[window] = 235
     else:
@@ -178,7 +178,8 @@ def _paint_display(
     lit = open_late and look.lit_windows > 0.1
     window = canvas.window(x0, y0, x1, y1)
     rows = np.linspace(1, 0.35, window[0].stop - window[0].start)[:, None, None]
-    back = np.array((255, 214, 150)) * rng.uniform(0.75, 1) if lit else np.array((84, 92, 98))
+    lamp = np.array((255, 214, 150)) * rng.uniform(0.75, 1)
+    back = lamp if lit else np.array((84, 92, 98))
     canvas.colour[window] = back * rows
     canvas.glow[window] = 215 if lit else 0
     for _ in range(int(4 + (x1 - x0) * 4)):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cerfevpr_core.encodings.rows import (
+from cerfevpr_core.errors import ImageError
+from cerfevpr_core.pixel_formats.rows import (
     Depth,
     PixelData,
     as_bytes,
@@ -12,7 +13,6 @@ from cerfevpr_core.encodings.rows import (
     image_rows,
     sample_type,
 )
-from cerfevpr_core.errors import ImageError
 
 # REP 118: encoding -> kind and bytes of a sample, metres in its unit.
 _DEPTHS = {'16UC1': ('u', 2, 1e-3), '32FC1': ('f', 4, 1.0)}

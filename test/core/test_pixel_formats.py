@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cerfevpr_core.encodings import decode_depth, decode_raw
-from cerfevpr_core.encodings.raw import supported_encodings
 from cerfevpr_core.errors import ImageError
+from cerfevpr_core.pixel_formats import decode_depth, decode_raw
+from cerfevpr_core.pixel_formats.raw import supported_encodings
 
 # encoding -> bytes of a sample, samples of a pixel, which of them are R, G and B
 PACKED = {

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cerfevpr_core.encodings.rows import (
+from cerfevpr_core.errors import ImageError
+from cerfevpr_core.pixel_formats.rows import (
     RGB,
     PixelData,
     as_bytes,
@@ -19,7 +20,6 @@ from cerfevpr_core.encodings.rows import (
     image_rows,
     sample_type,
 )
-from cerfevpr_core.errors import ImageError
 
 _UINT8 = np.dtype(np.uint8)
 

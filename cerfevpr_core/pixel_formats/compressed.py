@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from cerfevpr_core.encodings.raw import decode_raw
-from cerfevpr_core.encodings.rows import RGB, PixelData, as_bytes
 from cerfevpr_core.errors import ImageError
+from cerfevpr_core.pixel_formats.raw import decode_raw
+from cerfevpr_core.pixel_formats.rows import RGB, PixelData, as_bytes
 
 MAX_PIXELS = 100_000_000  # more is taken for a decompression bomb
 _COLORS = ('rgb8', 'rgba8', 'rgb16', 'rgba16', 'bgr8', 'bgra8', 'bgr16', 'bgra16')
