@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import logging
 import os
 import pickle
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,8 @@ from cerfevpr_core.errors import WeightsError
 log = logging.getLogger(__name__)
 
 State = dict[str, Tensor]
+
+_HUB_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -147,11 +152,10 @@ def _fill(network: nn.Module, state: State, origin: str) -> None:
 def _from_hub(name: str) -> State:
     import timm  # slow to import, and not needed by `cerfevpr map info`
 
-    # Offline, the hub's client would otherwise wait and try again for minutes.
-    os.environ.setdefault('HF_HUB_DOWNLOAD_TIMEOUT', '10')
-    os.environ.setdefault('HF_HUB_ETAG_TIMEOUT', '5')
     log.info('asking the model hub for %s', name)
     try:
+        if not _kept_by_hub_client(timm.get_pretrained_cfg(name).hf_hub_id):
+            _require_hub()
         network = timm.create_model(name, pretrained=True)
     except Exception as error:  # the client raises errors of several libraries
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -166,6 +170,22 @@ def _from_hub(name: str) -> State:
             f'package ({offers})'
         ) from None
     return cast(State, network.state_dict())
+
+
+def _kept_by_hub_client(repository: str | None) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = repository and try_to_load_from_cache(repository, 'model.safetensors')
+    return isinstance(found, str)
+
+
+def _require_hub() -> None:
+    """One quick look: offline, the hub's client would try again for a minute or more."""
+    from huggingface_hub import constants
+
+    request = urllib.request.Request(constants.ENDPOINT, method='HEAD')
+    with contextlib.suppress(urllib.error.HTTPError):  # any answer at all is an answer
+        urllib.request.urlopen(request, timeout=_HUB_TIMEOUT_S).close()
 
 
 def _read_by_order(file: Path, network: nn.Module) -> State:

@@ -37,7 +37,7 @@ class LargeKernelAdapter(nn.Module):
     """Down, parallel 3x3, 5x5, 7x7 convolutions with a skip, ReLU, up (eq. 4).
 
     Tokens (B, prefix + h * w, D) -> the same; zero at the start of training. A 1x1 bottleneck
-    stands before the branches: dense branches alone would exceed the paper's parameter count.
+    stands before each branch: dense branches alone would exceed the paper's parameter count.
     """
 
     def __init__(self, dim: int, hidden_dim: int, grid: PatchGrid) -> None:
@@ -47,9 +47,12 @@ class LargeKernelAdapter(nn.Module):
         bottleneck, branch = hidden_dim // 8, hidden_dim // 3
         self.grid = grid
         self.down = nn.Linear(dim, hidden_dim)
-        self.reduce = nn.Conv2d(hidden_dim, bottleneck, kernel_size=1)
         self.branches = nn.ModuleList(
-            nn.Conv2d(bottleneck, branch, kernel_size=k, padding=k // 2) for k in (3, 5, 7)
+            nn.Sequential(
+                nn.Conv2d(hidden_dim, bottleneck, kernel_size=1),
+                nn.Conv2d(bottleneck, branch, kernel_size=k, padding=k // 2),
+            )
+            for k in (3, 5, 7)
         )
         self.up = _zero(nn.Linear(hidden_dim, dim))
 
@@ -57,8 +60,7 @@ class LargeKernelAdapter(nn.Module):
         prefix = self.grid.num_prefix_tokens
         hidden = self.down(tokens)  # (B, prefix + N, hidden)
         skip = hidden[:, prefix:].transpose(1, 2).unflatten(2, (self.grid.height, self.grid.width))
-        reduced = self.reduce(skip)  # (B, hidden / 8, h, w)
-        mixed = skip + torch.cat([conv(reduced) for conv in self.branches], dim=1)
+        mixed = skip + torch.cat([branch(skip) for branch in self.branches], dim=1)
         hidden = torch.cat([hidden[:, :prefix], mixed.flatten(2).transpose(1, 2)], dim=1)
         return self.up(F.relu(hidden))
 

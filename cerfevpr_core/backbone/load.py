@@ -91,7 +91,7 @@ def create_network(config: BackboneConfig) -> Network:
     """The timm network of a name, whole and with random weights."""
     name = config.name.rpartition(':')[2]  # 'package:architecture' for weights of another origin
     if name.split('.')[0] not in timm.list_models():
-        near = difflib.get_close_matches(name, timm.list_pretrained(), n=3, cutoff=0.4)
+        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
         raise ConfigError(
             f'backbone.name = {config.name}: timm has no such model; '
             f'did you mean {", ".join(near) or "one of timm.list_models()"}?'

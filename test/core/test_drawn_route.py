@@ -237,9 +237,8 @@ def pixel_descriptor(image: NDArray[np.uint8]) -> NDArray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('seed', [0, 1])
-def test_plain_pixels_do_not_recognise_the_street_by_night(seed: int) -> None:
-    route = DrawnRoute(seed, camera=SMALL)
+def test_plain_pixels_do_not_recognise_the_street_by_night() -> None:
+    route = DrawnRoute(seed=0, camera=SMALL)
     database = np.array([pixel_descriptor(route.frame(n).image) for n in range(160)])
     view = VIEWPOINTS['shifted']
     recall = {}

@@ -48,7 +48,7 @@ LOOKS = {
         number=2, sun=(0, 0, 0), sun_elevation_deg=30, ambient=(0.10, 0.11, 0.155),
         lamps=1.0, lit_windows=0.30, snow=False, leaves=True, wet=0,
         zenith=(9, 12, 26), horizon=(38, 36, 46), cloud=(34, 34, 44), cloud_cover=0.5,
-        haze_m=500, streaks=0, exposure=1.0, saturation=0.9, noise=8.0,
+        haze_m=500, streaks=0, exposure=1.0, saturation=0.9, noise=6.5,
     ),
     'rain': Look(
         number=3, sun=(0, 0, 0), sun_elevation_deg=40, ambient=(0.58, 0.61, 0.65),
