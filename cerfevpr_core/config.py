@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from cerfevpr_core.errors import ConfigError
 
-_STRICT = ConfigDict(extra='forbid', strict=True)
+_STRICT = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=1)]
 
 Method = Literal['cerfevpr', 'cls', 'gem', 'grid', 'vlad']

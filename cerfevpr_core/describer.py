@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from cerfevpr_core.config import Config
+from cerfevpr_core.errors import ImageError
 from cerfevpr_core.heads import VladHead, local_features
 from cerfevpr_core.images import Image, to_tensor
 from cerfevpr_core.model import device_of, fingerprint, load_model
@@ -55,7 +56,9 @@ class Describer:
             local_features(self.model.backbone(self._batch(image)))[0].cpu().numpy()
             for image in images
         ]
-        head.fit(np.concatenate(features) if features else np.zeros((0, 1), np.float32))
+        if not features:
+            raise ImageError('none of the images could be read; there is nothing to fit on')
+        head.fit(np.concatenate(features))
 
     def fitted(self) -> Fitted:
         """What `fit` found, by name; a map keeps it."""

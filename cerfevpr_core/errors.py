@@ -17,5 +17,9 @@ class MapError(CerfeVPRError):
     """A map is missing, empty, foreign or damaged."""
 
 
+class DamagedMapError(MapError):
+    """A map whose files have changed or are cut short."""
+
+
 class WeightsError(CerfeVPRError):
     """Pretrained weights cannot be found or do not fit the network."""

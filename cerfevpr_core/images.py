@@ -36,12 +36,23 @@ def list_images(folder: Path) -> list[Path]:
         ) from None
     if not files:
         raise ImageError(f'{folder} holds no images; expected files that end in jpg or png')
-    return sorted(files, key=lambda f: natural_key(f.name))
+    for file in files:
+        _check_name(file)
+    return sorted(files, key=lambda f: (natural_key(f.name), f.name))
+
+
+def _check_name(file: Path) -> None:
+    try:
+        file.name.encode()
+    except UnicodeEncodeError:
+        raise ImageError(f'the name of {str(file)!r} is not UTF-8; rename the file') from None
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
     """Sort key in which numbers inside a name count as numbers."""
-    return [(int(part), '') if part.isdigit() else (-1, part) for part in re.split(r'(\d+)', name)]
+    return [
+        (int(part), '') if part.isdecimal() else (-1, part) for part in re.split(r'(\d+)', name)
+    ]
 
 
 def read_image(file: Path) -> Image:

@@ -53,16 +53,19 @@ def build_map(
         raise MapError(f'{out} exists and is not empty; choose another --out, or use `map add`')
     describer = Describer(config)
     fit(describer, frames, track)
-    partial = out.with_name(f'{out.name}.partial')
-    shutil.rmtree(partial, ignore_errors=True)
-    with PlaceMap.create(partial, new_manifest(describer), config.map.index) as place_map:
-        count = _add(place_map, describer, frames, config, extras, track)
-    if not count:
-        shutil.rmtree(partial)
-        raise MapError('none of the images could be read; no map was made')
-    if out.exists():
-        out.rmdir()
-    partial.rename(out)
+    whole = out.resolve()  # `.` has no name of its own
+    partial = whole.with_name(f'{whole.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed
+    try:
+        with PlaceMap.create(partial, new_manifest(describer), config.map.index) as place_map:
+            count = _add(place_map, describer, frames, config, extras, track)
+        if not count:
+            raise MapError('none of the images could be read; no map was made')
+        if whole.exists():
+            whole.rmdir()
+        partial.rename(whole)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return count
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.images import Image, shrink
 from cerfevpr_core.place_map import Candidate, Keyframe, Manifest, PlaceMap
+from cerfevpr_core.place_map.store import KeyframeStore
 
 
 class Decision(IntEnum):
@@ -118,11 +120,9 @@ class StageClock:
 
 def map_settings(folder: Path) -> dict[str, Any]:
     """The model's settings that a map was made with, to start from when it is opened."""
-    place_map = PlaceMap.open(folder)
     known = settings(Config())
-    own = {k: v for k, v in place_map.manifest.settings.items() if k in known}
-    place_map.store.close()
-    return own
+    with closing(KeyframeStore.open(folder)) as store:
+        return {k: v for k, v in store.manifest.settings.items() if k in known}
 
 
 def matching_describer(config: Config, place_map: PlaceMap) -> Describer:

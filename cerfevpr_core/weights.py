@@ -82,12 +82,17 @@ def cached_file(name: str) -> Path:
 def keep(network: nn.Module, name: str) -> Path:
     """Write a network's tensors to the cache; a half-written file is never seen."""
     file = cached_file(name)
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(f'.{os.getpid()}.part')
-    safetensors.torch.save_file(
-        {key: value.contiguous() for key, value in network.state_dict().items()}, partial
-    )
-    partial.replace(file)
+    tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(tensors, partial)
+        partial.replace(file)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f'the weights cannot be kept at {file}: {error}; set CERFEVPR_CACHE to a folder that '
+            'can be written'
+        ) from None
     return file
 
 

@@ -15,11 +15,12 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from cerfevpr_core.config import settings
-from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError, MapError
+from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
 from cerfevpr_core.pixel_formats import RGB
-from cerfevpr_core.recognizer import PlaceRecognizer, StageClock
+from cerfevpr_core.recognizer import PlaceRecognizer, Recognition, StageClock
 from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
 from cerfevpr_ros import bridge
@@ -136,14 +137,24 @@ class Localizer(LifecycleNode):
             clock.stop('convert')
             with self._recognizing:
                 found = recognizer.recognize(image)
-        except ImageError as error:
+        except CerfeVPRError as error:
             self.record.rejected(str(error))
             self.get_logger().warning(f'image rejected: {error}', throttle_duration_sec=5.0)
             return
+        except Exception as error:
+            self.record.rejected(f'internal error: {error!r}')
+            raise  # the worker logs where it happened
         found.stage_ms.update(clock.stage_ms)
-        self.matches.publish(matches_to_msg(found, msg.header))
-        self.candidates.publish(candidates_to_msg(found, msg.header))
+        self._publish(found, msg.header)
         self.record.answered(found.stage_ms)
+
+    def _publish(self, found: Recognition, header: Header) -> None:
+        try:
+            self.matches.publish(matches_to_msg(found, header))
+            self.candidates.publish(candidates_to_msg(found, header))
+        except Exception:
+            if self.context.ok():  # else the node was told to stop while it recognised
+                raise
 
     def _on_localize(
         self, request: Localize.Request, response: Localize.Response
@@ -153,9 +164,10 @@ class Localizer(LifecycleNode):
             response.message = 'the localizer is not configured: no map is loaded'
             return response
         try:
+            top_k = _top_k(request)
             image = image_from_msg(request.image)
             with self._recognizing:
-                found = recognizer.recognize(image, request.top_k or None)
+                found = recognizer.recognize(image, top_k)
         except CerfeVPRError as error:
             response.message = str(error)
             return response
@@ -169,7 +181,8 @@ class Localizer(LifecycleNode):
         if self.recognizer is not None:
             place_map = self.recognizer.place_map
             about = {'map': str(place_map.folder), 'map id': place_map.manifest.map_id}
-        msg = to_msg(self.get_name(), self.record, dropped, about)
+        name = self.get_fully_qualified_name().lstrip('/')
+        msg = to_msg(name, self.record, dropped, about)
         msg.header.stamp = self.get_clock().now().to_msg()
         self.diagnostics.publish(msg)
 
@@ -178,8 +191,13 @@ class Localizer(LifecycleNode):
             self.destroy_subscription(subscription)
         self._listening = []
         if self.worker is not None:
-            self.worker.stop()
-        self.worker = None
+            self.worker.stop()  # and kept: it knows how many images were dropped
+
+
+def _top_k(request: Localize.Request) -> int | None:
+    if request.top_k < 0:
+        raise ConfigError(f'top_k is {request.top_k}, expected 1 or more, or 0 for map.top_k')
+    return request.top_k or None
 
 
 def _convert(msg: ImageMsg) -> RGB:

@@ -6,10 +6,11 @@ from array import array
 from collections.abc import Mapping
 from typing import Any
 
-from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from cerfevpr_core.config import Config, config_from_settings, settings
 from cerfevpr_core.errors import ConfigError
 
 # Parameters that every node has.
@@ -30,26 +31,31 @@ class SettingsFromParameters:
         self._locked = False
         self._filling_in = False
         node.add_on_set_parameters_callback(self._on_set)
+        self._show(settings(Config()))  # ROS refuses to set what is not declared
 
     def given(self) -> dict[str, Any]:
         """Those given on the command line, in YAML, or by `ros2 param set` before configure."""
         return {name: _plain(self._node.get_parameter(name).value) for name in self._given}
 
-    def in_use(self, settings: Mapping[str, Any]) -> None:
+    def in_use(self, values: Mapping[str, Any]) -> None:
         """Show every setting in use as a parameter, and hold them until `unlock`."""
-        self._filling_in = True
-        for name, value in settings.items():
-            value = list(value) if isinstance(value, tuple) else value
-            if not self._node.has_parameter(name):
-                self._node.declare_parameter(name, value)
-            elif name not in self._given:
-                self._node.set_parameters([Parameter(name, value=value)])
-        self._filling_in = False
+        self._show(values)
         self._locked = True
 
     def unlock(self) -> None:
         """The settings are not in use any more; they may be set for the next configure."""
         self._locked = False
+
+    def _show(self, values: Mapping[str, Any]) -> None:
+        any_type = ParameterDescriptor(dynamic_typing=True)  # the core checks, and says more
+        self._filling_in = True
+        for name, value in values.items():
+            value = list(value) if isinstance(value, tuple) else value
+            if not self._node.has_parameter(name):
+                self._node.declare_parameter(name, value, any_type)
+            elif name not in self._given:
+                self._node.set_parameters([Parameter(name, value=value)])
+        self._filling_in = False
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         names = [p.name for p in parameters if self._is_setting(p.name)]
@@ -62,6 +68,10 @@ class SettingsFromParameters:
                 f'`ros2 lifecycle set {node} deactivate` and `cleanup` first'
             )
             return SetParametersResult(successful=False, reason=reason)
+        try:
+            config_from_settings({p.name: _plain(p.value) for p in parameters if p.name in names})
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
         self._given.update(names)
         return SetParametersResult(successful=True)
 

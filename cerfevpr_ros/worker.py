@@ -27,14 +27,15 @@ class NewestWorker(Generic[T]):
     def submit(self, item: T) -> None:
         """Hand over the newest item; one that still waits is dropped and counted."""
         with self._changed:
-            self.num_dropped += self._waiting is not None
-            self._waiting = item
+            self.num_dropped += self._waiting is not None or self._stopping
+            self._waiting = None if self._stopping else item
             self._changed.notify()
 
     def stop(self) -> None:
-        """Finish the item in work, drop the one that waits, end the thread."""
+        """Finish the item in work, drop the one that waits, end the thread. May come twice."""
         with self._changed:
-            self._stopping = True
+            self.num_dropped += self._waiting is not None
+            self._waiting, self._stopping = None, True
             self._changed.notify()
         self._thread.join()
 

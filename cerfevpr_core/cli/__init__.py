@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler = RichHandler(console=STDERR, show_time=False, show_path=False)
     logging.basicConfig(level=level, format='%(message)s', handlers=[handler], force=True)
     try:
-        return int(options.run(options) or DONE)
+        code = int(options.run(options) or DONE)
+        sys.stdout.flush()  # here, where a closed pipe is still an exception
+        return code
     except CerfeVPRError as error:
         print(f'error: {error}', file=sys.stderr)
         return USER_ERROR
@@ -32,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print('interrupted', file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `cerfevpr ... | head`
-        sys.stderr.close()
+        # What is still buffered must go somewhere, or Python complains of it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
 
 

@@ -9,8 +9,8 @@ from typing import Any, cast, get_args
 import numpy as np
 from rich.table import Table
 
-from cerfevpr_core.cli.options import STDOUT, add_settings, config_of, track, write_json
-from cerfevpr_core.config import TRAINING_FREE, Config, Method
+from cerfevpr_core.cli.options import STDOUT, add_settings, track, write_json
+from cerfevpr_core.config import TRAINING_FREE, Config, Method, load_config
 from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.evaluation.evaluate import MethodResult, evaluate_method
 from cerfevpr_core.evaluation.protocol import (
@@ -42,7 +42,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    config = config_of(options, {'backbone.name': options.backbone} if options.backbone else None)
+    overrides = {'backbone.name': options.backbone} if options.backbone else {}
+    config = load_config(options.config, options.assignments, overrides)
     methods = _methods(options.methods, config)
     if options.seeds < 1:
         raise ConfigError(f'--seeds {options.seeds}: expected 1 or more')
@@ -130,10 +131,17 @@ def _positives(
 ) -> Positives:
     names = [f.name for f in queries], [f.name for f in database]
     if options.radius_m is not None:
-        return positives_by_radius(*names, options.radius_m, options.positions)
-    if options.positions:
+        positives = positives_by_radius(*names, options.radius_m, options.positions)
+    elif options.positions:
         raise ConfigError('--positions belongs to --radius-m; leave it out with --frame-tolerance')
-    return positives_by_frame(*names, options.frame_tolerance)
+    else:
+        positives = positives_by_frame(*names, options.frame_tolerance)
+    if not positives.right.any():
+        raise ConfigError(
+            f'no query has a right answer in {options.database} ({positives.rule}); check the '
+            'numbers or positions of both folders, or allow more'
+        )
+    return positives
 
 
 def _table(results: list[MethodResult]) -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cerfevpr_core.cli.options import add_images, add_settings, frames_of, track, write_json
 from cerfevpr_core.data.frames import Frame
+from cerfevpr_core.errors import ImageError
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import PlaceRecognizer, Recognition
 
@@ -35,6 +36,8 @@ def _localize(options: argparse.Namespace) -> None:
         recognition = recognizer.recognize(frame.image)
         answers.append((frame, recognition))
         print(_line(frame.name, recognition), flush=True)
+    if not answers:
+        raise ImageError('none of the images could be read; nothing was localized')
     if options.json:
         write_json(as_json(options.map, recognizer, answers), options.json)
     if options.report:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from cerfevpr_core.cli.options import add_images, add_settings, config_of, frames_of, track
 from cerfevpr_core.data.positions import PoseTable, read_camera
+from cerfevpr_core.errors import DamagedMapError
 from cerfevpr_core.mapping import Extras, add_to_map, build_map
 from cerfevpr_core.place_map import PlaceMap
+from cerfevpr_core.place_map.store import KeyframeStore
 from cerfevpr_core.recognizer import map_settings, matching_describer
 
 
@@ -58,8 +61,8 @@ def _add(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    with PlaceMap.open(options.map) as place_map:
-        manifest, keyframes = place_map.manifest, place_map.store.everything()
+    with closing(KeyframeStore.open(options.map)) as store:
+        manifest, keyframes = store.manifest, store.everything()
     num_posed = sum(k.pose is not None for k in keyframes)
     traverses = sorted({k.traverse for k in keyframes if k.traverse})
     size_mb = sum(f.stat().st_size for f in options.map.iterdir()) / 1e6
@@ -80,12 +83,15 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    with PlaceMap.open(options.map) as place_map:
-        problems = place_map.check()
-        for problem in problems:
-            print(problem)
-        if not problems:
-            print(f'{options.map}: {len(place_map)} keyframes, no damage found')
+    try:
+        with closing(KeyframeStore.open(options.map)) as store:
+            problems = store.problems()
+            if not problems:
+                print(f'{options.map}: {len(store)} keyframes, no damage found')
+    except DamagedMapError as error:  # too much to be opened
+        problems = [str(error)]
+    for problem in problems:
+        print(problem)
     return 1 if problems else 0
 
 

@@ -35,23 +35,23 @@ class FrameSource(Protocol):
 
 
 class FolderFrames:
-    """The images of a folder in natural order. Unreadable ones are named, counted and left out."""
+    """The images of a folder in natural order. Unreadable ones are left out, and named once."""
 
     def __init__(self, folder: Path) -> None:
         self.files = list_images(folder)
-        self.num_skipped = 0
+        self.skipped: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __iter__(self) -> Iterator[Frame]:
-        self.num_skipped = 0
         for file in self.files:
             try:
                 yield Frame(file.name, read_image(file))
             except ImageError as error:
-                self.num_skipped += 1
-                log.warning('left out: %s', error)
+                if file.name not in self.skipped:
+                    log.warning('left out: %s', error)
+                self.skipped.add(file.name)
 
 
 class BagFrames:

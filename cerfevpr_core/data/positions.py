@@ -29,7 +29,8 @@ class PoseTable:
                 self.by_name[name] = pose
         if not self.by_name:
             raise ConfigError(f'{file} holds no poses; expected `name x y z qx qy qz qw` lines')
-        self.by_stamp_s = sorted((float(n), p) for n, p in self.by_name.items() if _is_number(n))
+        stamped = ((float(n), p) for n, p in self.by_name.items() if _is_number(n))
+        self.by_stamp_s = sorted(stamped, key=lambda item: item[0])
 
     def find(self, name: str, stamp_ns: int = 0) -> Pose | None:
         """By file name, by its stem, then by the nearest stamp within 0.05 s; else None."""
@@ -74,6 +75,11 @@ def read_camera(file: Path) -> Camera:
             f'{file} is not a ROS camera calibration ({error!r}); expected image_width, '
             'image_height, camera_matrix and distortion_coefficients, as camera_calibration writes'
         ) from None
+    if not (camera.fx > 0 and camera.fy > 0 and camera.width_px > 0 and camera.height_px > 0):
+        raise ConfigError(
+            f'{file}: expected focal lengths and an image size above 0, found fx {camera.fx:g}, '
+            f'fy {camera.fy:g}, {camera.width_px} x {camera.height_px}; calibrate the camera'
+        )
     if model not in ('plumb_bob', 'rational_polynomial'):
         raise ConfigError(f'{file}: distortion_model {model} is not supported; rectify the images')
     return camera
@@ -87,7 +93,7 @@ def read_positions(file: Path) -> dict[str, tuple[float, float]]:
             f'{file}: expected the columns name,x_m,y_m, found {",".join(rows.fieldnames or ())}'
         )
     try:
-        return {row['name']: (float(row['x_m']), float(row['y_m'])) for row in rows}
+        return {row['name']: (_finite(row['x_m']), _finite(row['y_m'])) for row in rows}
     except (TypeError, ValueError):
         raise ConfigError(f'{file}: line {rows.line_num} does not hold two numbers') from None
 
@@ -115,3 +121,10 @@ def _is_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f'{text} is not finite')
+    return value

@@ -25,7 +25,12 @@ class Positives:
 def positives_by_frame(
     queries: Sequence[str], database: Sequence[str], tolerance: int
 ) -> Positives:
-    """Frames of equal number, give or take `tolerance`. Raises ImageError without numbers."""
+    """Frames of equal number, give or take `tolerance`.
+
+    Raises ImageError for a name without a number, ConfigError for a negative tolerance.
+    """
+    if tolerance < 0:
+        raise ConfigError(f'a frame tolerance of {tolerance}: expected 0 or more')
     query_numbers = np.array([frame_number(name) for name in queries])
     numbers = np.array([frame_number(name) for name in database])
     right = np.abs(query_numbers[:, None] - numbers[None]) <= tolerance
@@ -36,6 +41,8 @@ def positives_by_radius(
     queries: Sequence[str], database: Sequence[str], radius_m: float, file: Path | None
 ) -> Positives:
     """Images closer than a radius, by a CSV or by UTM in the names. Raises ConfigError."""
+    if not 0 < radius_m < np.inf:
+        raise ConfigError(f'a radius of {radius_m:g} m: expected metres above 0')
     table = read_positions(file) if file else {}
     query_xy, xy = (np.array([_position(n, table, file) for n in s]) for s in (queries, database))
     distances_m = np.linalg.norm(query_xy[:, None] - xy[None], axis=2)

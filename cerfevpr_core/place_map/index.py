@@ -29,6 +29,7 @@ class VectorIndex:
     def __init__(self, index: faiss.Index, keyframe_ids: NDArray[np.int64]) -> None:
         self.index = index
         self.keyframe_ids = keyframe_ids
+        self.num_keyframes = len(np.unique(keyframe_ids))
 
     @staticmethod
     def build(
@@ -54,14 +55,15 @@ class VectorIndex:
         """Append descriptors of new keyframes."""
         self.index.add(np.ascontiguousarray(vectors))
         self.keyframe_ids = np.concatenate([self.keyframe_ids, keyframe_ids])
+        self.num_keyframes += len(np.unique(keyframe_ids))
 
     def search(self, descriptor: NDArray[np.float32], top_k: int) -> list[tuple[int, float]]:
         """(E,) -> at most top_k (keyframe id, similarity), best first, each keyframe once."""
         total = len(self.keyframe_ids)
-        num_keyframes = len(np.unique(self.keyframe_ids)) if total else 0
-        wanted, ask = min(top_k, num_keyframes), min(top_k, total)
+        wanted, ask = min(top_k, self.num_keyframes), min(top_k, total)
         best: dict[int, float] = {}
         while len(best) < wanted:  # a keyframe's other descriptors may fill the first answers
+            best.clear()
             similarities, rows = self.index.search(descriptor[None], ask)
             for row, similarity in zip(rows[0], similarities[0], strict=True):
                 if row >= 0:
@@ -79,7 +81,7 @@ class VectorIndex:
             'generation': generation,
             'kind': kind,
             'keyframe_ids': self.keyframe_ids.tolist(),
-            'sha256': _sha256(partial),
+            'sha256': _sha256(partial, self.keyframe_ids),
         }
         stamp_file = partial.with_suffix('.json')
         stamp_file.write_text(json.dumps(stamp), encoding='utf-8')
@@ -92,12 +94,12 @@ class VectorIndex:
         try:
             stamp = json.loads((folder / STAMP).read_text(encoding='utf-8'))
             fits = stamp['generation'] == generation and stamp['kind'] == kind
+            keyframe_ids = np.array(stamp['keyframe_ids'], np.int64)
             # FAISS trusts the sizes that a file states, so only an intact file may reach it.
-            if not fits or stamp['sha256'] != _sha256(folder / FILE):
+            if not fits or stamp['sha256'] != _sha256(folder / FILE, keyframe_ids):
                 return None
-            index = faiss.read_index(str(folder / FILE))
-            return VectorIndex(index, np.array(stamp['keyframe_ids'], np.int64))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+            return VectorIndex(faiss.read_index(str(folder / FILE)), keyframe_ids)
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RuntimeError):
             return None
 
 
@@ -116,8 +118,8 @@ def _make(kind: Kind, count: int, dim: int) -> faiss.Index:
     return faiss.IndexFlatIP(dim)
 
 
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
+def _sha256(file: Path, keyframe_ids: NDArray[np.int64]) -> str:
+    digest = hashlib.sha256(keyframe_ids.tobytes())
     with file.open('rb') as stream:
         while block := stream.read(1 << 20):
             digest.update(block)

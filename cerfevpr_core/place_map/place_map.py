@@ -28,7 +28,10 @@ class PlaceMap:
         self.manifest = store.manifest
         self.index_kind = index_kind
         self.lock = threading.RLock()
-        self.index = self._load_index()
+        self.generation = store.generation()  # the state of the keyframes that the index shows
+        saved = VectorIndex.load(self.folder, self.generation, index_kind)
+        self.index_saved = saved is not None
+        self.index = saved if saved is not None else self._built_index()
 
     @staticmethod
     def create(folder: Path, manifest: Manifest, index_kind: Kind = 'flat') -> PlaceMap:
@@ -44,12 +47,19 @@ class PlaceMap:
         """Add keyframes in one transaction; on return they are on disk. Returns their ids."""
         keyframes = list(keyframes)
         with self.lock:
-            ids = self.store.add(keyframes)
+            if not keyframes:
+                return []
+            added = self.store.add(keyframes)
+            if added.before != self.generation:  # another process added keyframes of its own
+                self.generation, self.index = self.store.generation(), self._built_index()
+                self.index_saved = False
+                return added.ids
             counts = [len(k.descriptors) for k in keyframes]
             vectors = [np.asarray(k.descriptors, np.float32) for k in keyframes]
-            if vectors:
-                self.index.add(np.repeat(np.array(ids, np.int64), counts), np.concatenate(vectors))
-        return ids
+            ids = np.repeat(np.array(added.ids, np.int64), counts)
+            self.index.add(ids, np.concatenate(vectors))
+            self.generation, self.index_saved = added.after, False
+        return added.ids
 
     def search(self, descriptor: NDArray[np.float32], top_k: int) -> list[Candidate]:
         """The keyframes most similar to a descriptor (E,), best first."""
@@ -62,11 +72,9 @@ class PlaceMap:
         with self.lock:
             if folder is not None and folder.resolve() != self.folder.resolve():
                 self.store.backup(folder)
-            target, generation = folder or self.folder, self.store.generation()
-            try:
-                self.index.save(target, generation, self.index_kind)
-            except (OSError, RuntimeError) as error:
-                log.warning('the index is not saved and will be rebuilt: %s', error)
+                self._save_index(folder)
+            elif not self.index_saved:
+                self.index_saved = self._save_index(self.folder)
 
     def check(self) -> list[str]:
         """Every damage of the keyframes, in words; empty if all is sound."""
@@ -105,11 +113,16 @@ class PlaceMap:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _load_index(self) -> VectorIndex:
-        index = VectorIndex.load(self.folder, self.store.generation(), self.index_kind)
-        if index is not None:
-            return index
+    def _built_index(self) -> VectorIndex:
         ids, vectors = self.store.vectors()
         if len(ids):
             log.info('building the index over %d descriptors', len(ids))
         return VectorIndex.build(self.index_kind, ids, vectors)
+
+    def _save_index(self, folder: Path) -> bool:
+        try:
+            self.index.save(folder, self.generation, self.index_kind)
+        except (OSError, RuntimeError) as error:
+            log.warning('the index is not saved and will be rebuilt: %s', error)
+            return False
+        return True

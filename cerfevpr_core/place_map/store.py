@@ -9,8 +9,8 @@ import threading
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from cerfevpr_core.errors import MapError
+from cerfevpr_core.errors import DamagedMapError, MapError
 from cerfevpr_core.geometry import Pose
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 from cerfevpr_core.place_map.manifest import FORMAT, Manifest
@@ -41,6 +41,15 @@ CREATE TABLE descriptors (
     vector BLOB NOT NULL, crc INTEGER NOT NULL);  -- float32, little endian
 CREATE INDEX descriptors_of ON descriptors (keyframe_id);
 """
+
+
+@dataclass(frozen=True)
+class Added:
+    """Ids of new keyframes, and the generation of the map before and after them."""
+
+    ids: list[int]
+    before: str
+    after: str
 
 
 class KeyframeStore:
@@ -84,26 +93,26 @@ class KeyframeStore:
                 f'no map at {folder}: {found}; build one with '
                 f'`cerfevpr map build --images DIR --out {folder}`'
             )
-        with _damage_named(folder):
+        if not file.stat().st_size:
+            raise _damage(folder, f'{FILE} is empty')
+        with _damage_named(folder), ExitStack() as on_error:
             connection = sqlite3.connect(_uri(file), uri=True, check_same_thread=False, timeout=30)
+            on_error.callback(connection.close)
+            store = KeyframeStore(folder, connection)  # before a pragma changes a foreign file
             connection.execute('PRAGMA foreign_keys = ON')
             if os.access(folder, os.W_OK):
                 connection.execute('PRAGMA journal_mode = WAL')
                 connection.execute('PRAGMA synchronous = FULL')  # acknowledged means on disk
-            return KeyframeStore(folder, connection)
+            on_error.pop_all()
+            return store
 
-    def add(self, keyframes: Iterable[Keyframe]) -> list[int]:
-        """Append in one transaction and return the new ids; all of them or none."""
-        with self.lock, _damage_named(self.folder):
-            try:
-                with self.connection:
-                    ids = [self._insert(keyframe) for keyframe in keyframes]
-                    self._touch()
-            except sqlite3.IntegrityError:
-                raise MapError(
-                    'a keyframe with this external_id is in the map already; remove it first'
-                ) from None
-        return ids
+    def add(self, keyframes: Iterable[Keyframe]) -> Added:
+        """Append in one transaction: all of them or none."""
+        with self.lock, _damage_named(self.folder), self.connection:
+            self.connection.execute('BEGIN IMMEDIATE')  # nobody writes between what we read
+            before = self.generation()
+            ids = [self._insert(keyframe) for keyframe in keyframes]
+            return Added(ids, before, self._touch())
 
     def __len__(self) -> int:
         return int(self._one('SELECT COUNT(*) FROM keyframes'))
@@ -135,7 +144,7 @@ class KeyframeStore:
 
     def thumbnail(self, keyframe_id: int) -> bytes:
         """The keyframe's small picture (jpeg), empty where there is none."""
-        return bytes(self._one('SELECT thumbnail FROM keyframes WHERE id = ?', keyframe_id))
+        return bytes(self._one('SELECT thumbnail FROM keyframes WHERE id = ?', keyframe_id) or b'')
 
     def everything(self) -> list[Candidate]:
         """All keyframes in the order they were added, with similarity 0: for lists and plots."""
@@ -161,13 +170,14 @@ class KeyframeStore:
         """A consistent copy in another folder, also while this map is in use."""
         if (folder / FILE).exists():
             raise MapError(f'there is a map at {folder} already; choose another place')
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f'{FILE}.new'
-        with self.lock, _damage_named(folder):
-            copy = sqlite3.connect(partial)
-            self.connection.backup(copy)
-            copy.close()
-        partial.replace(folder / FILE)
+        partial = folder / f'{FILE}.{uuid.uuid4().hex[:8]}.new'
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with self.lock, closing(sqlite3.connect(partial)) as copy:
+                self.connection.backup(copy)
+            partial.replace(folder / FILE)
+        except (OSError, sqlite3.Error) as error:
+            raise MapError(f'no copy of the map can be written at {folder}: {error}') from None
 
     def close(self) -> None:
         """Fold the log into the file, so that one file is the whole map."""
@@ -183,6 +193,7 @@ class KeyframeStore:
         pose = keyframe.pose
         numbers = (*pose.position_m, *pose.quaternion) if pose else (None,) * 7
         camera = json.dumps(asdict(keyframe.camera)) if keyframe.camera else None
+        self._refuse_duplicate(keyframe.external_id)
         cursor = self.connection.execute(
             f'INSERT INTO keyframes VALUES (NULL{", ?" * 13})',
             (
@@ -204,10 +215,20 @@ class KeyframeStore:
             )
         return cursor.lastrowid
 
-    def _touch(self) -> None:
+    def _refuse_duplicate(self, external_id: str) -> None:
+        query = "SELECT id FROM keyframes WHERE external_id = ? AND external_id != ''"
+        if known := self._one(query, external_id):
+            raise MapError(
+                f'keyframe {known} of the map has the external_id {external_id!r} already; '
+                'nothing was added; remove it first, or give another id'
+            )
+
+    def _touch(self) -> str:
+        generation = uuid.uuid4().hex
         self.connection.execute(
-            "INSERT OR REPLACE INTO manifest VALUES ('generation', ?)", (uuid.uuid4().hex,)
+            "INSERT OR REPLACE INTO manifest VALUES ('generation', ?)", (generation,)
         )
+        return generation
 
     def _candidate(self, keyframe_id: int, similarity: float) -> Candidate | None:
         row = self.connection.execute(
@@ -243,15 +264,18 @@ class KeyframeStore:
         if version != FORMAT:
             raise MapError(
                 f'the map at {self.folder} has format {version}, this version reads {FORMAT}; '
-                'build it again with `cerfevpr map build`'
+                'use the version that made it, or build it again with `cerfevpr map build`'
             )
-        return Manifest(
-            rows['fingerprint'],
-            json.loads(rows['settings']),
-            rows['descriptor_dim'],
-            safetensors.numpy.load(rows['fitted']),
-            rows['map_id'],
-        )
+        try:
+            return Manifest(
+                rows['fingerprint'],
+                json.loads(rows['settings']),
+                rows['descriptor_dim'],
+                safetensors.numpy.load(rows['fitted']),
+                rows['map_id'],
+            )
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise _damage(self.folder, f'its manifest cannot be read ({error!r})') from None
 
 
 def _rows(manifest: Manifest) -> list[tuple[str, object]]:
@@ -269,15 +293,23 @@ def _rows(manifest: Manifest) -> list[tuple[str, object]]:
 def _uri(file: Path) -> str:
     """Writable where the folder is; else as a file that nobody changes."""
     quoted = file.resolve().as_uri()
-    return f'{quoted}?mode=rw' if os.access(file.parent, os.W_OK) else f'{quoted}?immutable=1'
+    if os.access(file.parent, os.W_OK):
+        return f'{quoted}?mode=rw'
+    log = file.with_name(f'{file.name}-wal')
+    if log.exists() and log.stat().st_size:  # an immutable file would be read without it
+        raise MapError(
+            f'the map at {file.parent} was not closed and its folder cannot be written; open it '
+            'once where it can, as with `cerfevpr map info`'
+        )
+    return f'{quoted}?immutable=1'
 
 
 def _intact(vector: bytes, crc: int, dim: int) -> bool:
     return len(vector) == 4 * dim and zlib.crc32(vector) == crc
 
 
-def _damage(folder: Path, reason: str) -> MapError:
-    return MapError(
+def _damage(folder: Path, reason: str) -> DamagedMapError:
+    return DamagedMapError(
         f'the map at {folder} is damaged: {reason}; `cerfevpr map check {folder}` says more; '
         'restore a copy, or build it again with `cerfevpr map build`'
     )
@@ -294,5 +326,5 @@ def _damage_named(folder: Path) -> Iterator[None]:
             f'{folder / FILE} is a database of something else ({error}); '
             'choose a folder made by `cerfevpr map build`'
         ) from None
-    except (sqlite3.DatabaseError, SafetensorError, KeyError, ValueError) as error:
+    except sqlite3.DatabaseError as error:
         raise _damage(folder, str(error)) from None
