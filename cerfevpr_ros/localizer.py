@@ -209,25 +209,35 @@ def _convert(msg: ImageMsg) -> RGB:
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is told to stop; 1 if it cannot start."""
     rclpy.init(args=arguments)
-    node = Localizer()
-    forward_logs(node)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    node: Localizer | None = None
     try:
-        if own_parameter(node, 'autostart', True) and not _start(node):
-            return 1
-        executor.spin()
+        node = Localizer()
+        forward_logs(node)
+        return _run(node)
     except CerfeVPRError as error:
-        node.get_logger().fatal(str(error))
+        rclpy.logging.get_logger('localizer').fatal(str(error))
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
+    except Exception:
+        if rclpy.ok():
+            raise
+        return 0  # SIGTERM ended the context while the node started
     finally:
         # A terminal's Ctrl-C and `ros2 launch` each send a signal; the first is enough.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        node.close()
-        node.destroy_node()
+        if node is not None:
+            node.close()
+            node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _run(node: Localizer) -> int:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    if own_parameter(node, 'autostart', True) and not _start(node):
+        return 1 if rclpy.ok() else 0
+    executor.spin()
     return 0
 
 

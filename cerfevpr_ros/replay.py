@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,7 +28,9 @@ from cerfevpr_ros.conversions import image_to_msg, stamp_to_ns
 from cerfevpr_ros.logs import forward_logs
 from cerfevpr_ros.parameters import own_parameter
 
+_KNOCK_S = 2.0
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+_MATCHING_S = 0.2  # ours have matched: time for theirs, before the first image
 _DEFAULTS: dict[str, str | int | float] = {
     'images': '',  # a folder of jpg and png files, or:
     'bag': '',  # a rosbag2, sqlite3 or mcap
@@ -54,9 +58,14 @@ class Replay(Node):
         )
         self.answers: dict[int, tuple[PlaceMatchArray, float]] = {}
         self._arrived = threading.Condition()
+        self._ended = False
 
     def frames(self) -> FrameSource:
         """The images to play. Raises ConfigError or ImageError."""
+        for name, least in (('first', 0), ('every', 1), ('rate_hz', 0)):
+            if not self.options[name] >= least:
+                found = self.options[name]
+                raise ConfigError(f'wrong setting {name} = {found}: expected {least} or more')
         images, bag = self.options['images'], self.options['bag']
         if bool(images) == bool(bag):
             raise ConfigError('give one of the parameters images:=DIR and bag:=BAG')
@@ -75,9 +84,8 @@ class Replay(Node):
                     'running and active (`ros2 lifecycle get /localizer`), in the same '
                     'ROS_DOMAIN_ID, and does it listen to this topic?'
                 )
-            if not rclpy.ok():
-                raise KeyboardInterrupt
-            time.sleep(0.02)
+            self._pause(0.02)
+        self._pause(_MATCHING_S)
 
     def play(self, frames: FrameSource, log: TextIO | None) -> int:
         """Publish every image; with a log, one line for each. Returns how many were answered."""
@@ -86,15 +94,35 @@ class Replay(Node):
         sent: list[tuple[Frame, int]] = []
         start_s = time.monotonic()
         for count, frame in enumerate(chosen, start=1):
-            stamp_ns = self._publish(frame)
+            stamp_ns = self._knock(frame) if count == 1 else self._publish(frame)
             if rate_hz:
                 sent.append((frame, stamp_ns))
-                time.sleep(max(0.0, start_s + count / rate_hz - time.monotonic()))
+                self._pause(start_s + count / rate_hz - time.monotonic())
             else:
                 num_answered += self._conclude(frame, stamp_ns, log)
         for frame, stamp_ns in sent:
             num_answered += self._conclude(frame, stamp_ns, log)
         return num_answered
+
+    def _knock(self, frame: Frame) -> int:
+        """Send the first image until it is answered; returns the stamp of the answered one.
+
+        Each side of DDS learns of the other by itself: that we see a localizer does not say that
+        it hears us already, nor that its answers would reach us.
+        """
+        deadline = time.monotonic() + self.options['start_timeout_s']
+        sent: list[int] = []
+        while time.monotonic() < deadline:
+            sent.append(self._publish(frame))
+            with self._arrived:
+                self._arrived.wait_for(
+                    lambda: any(s in self.answers for s in sent) or not rclpy.ok(), _KNOCK_S
+                )
+            if not rclpy.ok():
+                raise KeyboardInterrupt
+            if answered := [s for s in sent if s in self.answers]:
+                return answered[0]
+        return sent[-1]
 
     def _publish(self, frame: Frame) -> int:
         stamp = self.get_clock().now()
@@ -120,13 +148,37 @@ class Replay(Node):
         def decided() -> bool:
             return stamp_ns in self.answers or max(self.answers, default=0) > stamp_ns
 
+        self._wait_for(decided, self.options['answer_timeout_s'])
+        return self.answers.get(stamp_ns)
+
+    def _pause(self, seconds: float) -> None:
+        self._wait_for(lambda: False, seconds)
+
+    def _wait_for(self, happened: Callable[[], bool], seconds: float) -> None:
         with self._arrived:
-            self._arrived.wait_for(
-                lambda: decided() or not rclpy.ok(), self.options['answer_timeout_s']
-            )
-            if not rclpy.ok():
+            self._arrived.wait_for(lambda: happened() or self._ended, max(0.0, seconds))
+            if self._ended:
                 raise KeyboardInterrupt
-            return self.answers.get(stamp_ns)
+
+    @contextmanager
+    def spinning(self) -> Iterator[None]:
+        """Listen in a thread of its own; a signal that ends it ends every wait."""
+        executor = SingleThreadedExecutor()
+        executor.add_node(self)
+        thread = threading.Thread(target=self._spin, args=(executor,), name='spin', daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            executor.shutdown()
+            thread.join()
+
+    def _spin(self, executor: SingleThreadedExecutor) -> None:
+        with suppress(KeyboardInterrupt, ExternalShutdownException):
+            executor.spin()
+        with self._arrived:
+            self._ended = True
+            self._arrived.notify_all()
 
     def _on_answer(self, msg: PlaceMatchArray) -> None:
         with self._arrived:
@@ -188,6 +240,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
+    except Exception:
+        if rclpy.ok():
+            raise
+        return 0  # SIGTERM ended the context between two of our checks
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
@@ -197,26 +253,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(node: Replay) -> int:
     frames = node.frames()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    threading.Thread(target=_spin, args=(executor,), name='spin', daemon=True).start()
-    node.wait_for_localizer()
-    path = node.options['answers']
-    if path:
-        with Path(path).open('w', encoding='utf-8') as log:
-            num_answered = node.play(frames, log)
-    else:
-        num_answered = node.play(frames, None)
+    with _log_file(node.options['answers']) as log, node.spinning():
+        node.wait_for_localizer()
+        num_answered = node.play(frames, log)
     node.get_logger().info(f'{num_answered} images answered')
-    executor.shutdown()
     return 0
 
 
-def _spin(executor: SingleThreadedExecutor) -> None:
+def _log_file(path: str) -> AbstractContextManager[TextIO | None]:
+    if not path:
+        return nullcontext()
     try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return
+        return Path(path).expanduser().open('w', encoding='utf-8')
+    except OSError as error:
+        raise ConfigError(f'cannot write answers:={path}: {error.strerror}') from None
 
 
 if __name__ == '__main__':

@@ -75,6 +75,7 @@ def _run(options: argparse.Namespace) -> int:
         (out / 'result.json').write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
     STDOUT.print(f'\n{answers.in_words()}', soft_wrap=True)
     STDOUT.print(f'result  {out}/result.json\nreport  {out}/report.html', soft_wrap=True)
+    STDOUT.print(f'picture {out}/matches.png', soft_wrap=True)
     return 0
 
 

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from cerfevpr_core.cli.options import track
 from cerfevpr_core.config import settings
 from cerfevpr_core.data.frames import frame_number
-from cerfevpr_core.describer import Descriptor
-from cerfevpr_core.evaluation.pairs import Pair, jpeg_of
+from cerfevpr_core.describer import Descriptor, evenly
+from cerfevpr_core.evaluation.pairs import Pair, jpeg_of, write_match_sheet
 from cerfevpr_core.evaluation.report import Report, Route, environment_facts, write_report
 from cerfevpr_core.recognizer import PlaceRecognizer
 from cerfevpr_ros.run.answers import Answers, core_ms
 from cerfevpr_ros.run.jobs import Job
 
 MAX_PAIRS = 200  # keeps the page below 15 MB
+SHEET_PAIRS = 6
 
 
 def write_run_report(job: Job, answers: Answers, folder: Path, file: Path, command: str) -> int:
@@ -57,6 +58,9 @@ def write_run_report(job: Job, answers: Answers, folder: Path, file: Path, comma
         command=command,
     )
     write_report(report, file)
+    sample = [lines[i] for i in evenly(len(lines), SHEET_PAIRS)]
+    shown = [_pair(line, answers, pictures) for line in sample]
+    write_match_sheet(shown, file.with_name('matches.png'))
     recognizer.close()
     return int(agreeing)
 

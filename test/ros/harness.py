@@ -13,22 +13,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 90.0  # for what must happen; a busy machine takes its time
 START_NS = 1_700_000_000_000_000_000
-
-
-def require_ros() -> None:
-    """Skip the calling module where ROS or our interfaces are missing."""
-    pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)', exc_type=ImportError)
-    try:
-        from cerfevpr_msgs.msg import PlaceMatchArray  # noqa: F401  # the source folder has none
-    except ImportError:
-        reason = 'needs the interfaces, built from cerfevpr_msgs (`make setup`)'
-        pytest.skip(reason, allow_module_level=True)
+# Generated: the folder of their sources can be imported too, but holds no such module.
+INTERFACES = 'cerfevpr_msgs.msg._place_match_array'
 
 
 def ros_environment(folder: Path) -> dict[str, str]:

@@ -1,0 +1,83 @@
+"""What several tests are made of: pictures, a tiny network, keyframes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import timm
+import torch
+from PIL import Image as PilImage
+
+from cerfevpr_core.config import Config, load_config
+from cerfevpr_core.place_map import Keyframe, Manifest, PlaceMap
+
+TINY = 'test_resnet'  # timm's own for tests: half a million parameters
+
+
+def picture(seed: int, height: int = 96, width: int = 128) -> np.ndarray:
+    """RGB (H, W, 3) of soft blotches with some grain; another seed, another place."""
+    rng = np.random.default_rng(seed)
+    small = PilImage.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8))
+    blotches = np.asarray(small.resize((width, height), PilImage.Resampling.BICUBIC), np.int16)
+    grain = rng.integers(-12, 13, (height, width, 3))
+    return np.clip(blotches + grain, 0, 255).astype(np.uint8)
+
+
+def write_pictures(folder: Path, seeds: range | list[int], form: str = '{:03}.png') -> Path:
+    """Pictures in a new folder, named by their seed."""
+    folder.mkdir(parents=True)
+    for seed in seeds:
+        PilImage.fromarray(picture(seed)).save(folder / form.format(seed))
+    return folder
+
+
+def write_tiny_weights(file: Path, seed: int = 0) -> Path:
+    """Weights of the tiny network: random, but always the same."""
+    torch.manual_seed(seed)
+    safetensors.torch.save_file(timm.create_model(TINY).state_dict(), file)
+    return file
+
+
+def tiny_settings(weights: Path, method: str = 'grid') -> dict[str, object]:
+    """Settings that describe an image in milliseconds."""
+    return {
+        'method': method,
+        'backbone.name': TINY,
+        'backbone.weights': str(weights),
+        'backbone.image_size': [64, 96],
+        'grid.num_cells': 2,
+        'vlad.num_clusters': 4,
+        'map.thumbnail_px': 32,
+    }
+
+
+def tiny_config(weights: Path, method: str = 'grid', **more: object) -> Config:
+    """The tree of `tiny_settings`; `map__top_k=3` for more."""
+    named = {name.replace('__', '.'): value for name, value in more.items()}
+    return load_config(overrides=tiny_settings(weights, method) | named)
+
+
+def assignments(named: dict[str, object]) -> list[str]:
+    """The same as arguments of the command line."""
+    return [part for name, value in named.items() for part in ('--set', f'{name}={value}')]
+
+
+def unit_vectors(count: int, dim: int = 16, seed: int = 0) -> np.ndarray:
+    """Random directions (count, dim)."""
+    vectors = np.random.default_rng(seed).normal(size=(count, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def keyframes(vectors: np.ndarray, **more: object) -> list[Keyframe]:
+    """A keyframe for each row, named by its number."""
+    return [Keyframe(f'{i}.jpg', row[None], **more) for i, row in enumerate(vectors)]
+
+
+def random_map(folder: Path, count: int, dim: int = 16, kind: str = 'flat') -> np.ndarray:
+    """A map of random descriptors, closed; returns them (count, dim)."""
+    vectors = unit_vectors(count, dim)
+    with PlaceMap.create(folder, Manifest('model', {}, dim), kind) as place_map:
+        place_map.add(keyframes(vectors))
+    return vectors
