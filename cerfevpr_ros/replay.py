@@ -29,8 +29,8 @@ from cerfevpr_ros.logs import forward_logs
 from cerfevpr_ros.parameters import own_parameter
 
 _KNOCK_S = 2.0
+_LOOK_S = 0.1
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-_MATCHING_S = 0.2  # ours have matched: time for theirs, before the first image
 _DEFAULTS: dict[str, str | int | float] = {
     'images': '',  # a folder of jpg and png files, or:
     'bag': '',  # a rosbag2, sqlite3 or mcap
@@ -58,7 +58,6 @@ class Replay(Node):
         )
         self.answers: dict[int, tuple[PlaceMatchArray, float]] = {}
         self._arrived = threading.Condition()
-        self._ended = False
 
     def frames(self) -> FrameSource:
         """The images to play. Raises ConfigError or ImageError."""
@@ -85,19 +84,18 @@ class Replay(Node):
                     'ROS_DOMAIN_ID, and does it listen to this topic?'
                 )
             self._pause(0.02)
-        self._pause(_MATCHING_S)
 
     def play(self, frames: FrameSource, log: TextIO | None) -> int:
         """Publish every image; with a log, one line for each. Returns how many were answered."""
-        rate_hz, num_answered = self.options['rate_hz'], 0
+        rate_hz, num_answered, start_s = self.options['rate_hz'], 0, 0.0
         chosen = islice(frames, self.options['first'], None, self.options['every'])
         sent: list[tuple[Frame, int]] = []
-        start_s = time.monotonic()
-        for count, frame in enumerate(chosen, start=1):
-            stamp_ns = self._knock(frame) if count == 1 else self._publish(frame)
+        for count, frame in enumerate(chosen):
+            stamp_ns = self._publish(frame) if count else self._knock(frame)
             if rate_hz:
+                start_s = start_s if count else time.monotonic()
                 sent.append((frame, stamp_ns))
-                self._pause(start_s + count / rate_hz - time.monotonic())
+                self._pause(start_s + (count + 1) / rate_hz - time.monotonic())
             else:
                 num_answered += self._conclude(frame, stamp_ns, log)
         for frame, stamp_ns in sent:
@@ -112,14 +110,9 @@ class Replay(Node):
         """
         deadline = time.monotonic() + self.options['start_timeout_s']
         sent: list[int] = []
-        while time.monotonic() < deadline:
+        while not sent or time.monotonic() < deadline:
             sent.append(self._publish(frame))
-            with self._arrived:
-                self._arrived.wait_for(
-                    lambda: any(s in self.answers for s in sent) or not rclpy.ok(), _KNOCK_S
-                )
-            if not rclpy.ok():
-                raise KeyboardInterrupt
+            self._wait_for(lambda: any(s in self.answers for s in sent), _KNOCK_S)
             if answered := [s for s in sent if s in self.answers]:
                 return answered[0]
         return sent[-1]
@@ -155,30 +148,28 @@ class Replay(Node):
         self._wait_for(lambda: False, seconds)
 
     def _wait_for(self, happened: Callable[[], bool], seconds: float) -> None:
+        # A signal ends the context, which does not surely wake any thread: look for it.
+        deadline = time.monotonic() + seconds
         with self._arrived:
-            self._arrived.wait_for(lambda: happened() or self._ended, max(0.0, seconds))
-            if self._ended:
-                raise KeyboardInterrupt
+            while self.context.ok():
+                left_s = deadline - time.monotonic()
+                if happened() or left_s <= 0:
+                    return
+                self._arrived.wait(min(left_s, _LOOK_S))
+        raise KeyboardInterrupt
 
     @contextmanager
     def spinning(self) -> Iterator[None]:
-        """Listen in a thread of its own; a signal that ends it ends every wait."""
+        """Listen in a thread of its own, which has ended when the block is left."""
         executor = SingleThreadedExecutor()
         executor.add_node(self)
-        thread = threading.Thread(target=self._spin, args=(executor,), name='spin', daemon=True)
+        thread = threading.Thread(target=_spin, args=(executor,), name='spin', daemon=True)
         thread.start()
         try:
             yield
         finally:
             executor.shutdown()
             thread.join()
-
-    def _spin(self, executor: SingleThreadedExecutor) -> None:
-        with suppress(KeyboardInterrupt, ExternalShutdownException):
-            executor.spin()
-        with self._arrived:
-            self._ended = True
-            self._arrived.notify_all()
 
     def _on_answer(self, msg: PlaceMatchArray) -> None:
         with self._arrived:
@@ -258,6 +249,11 @@ def _run(node: Replay) -> int:
         num_answered = node.play(frames, log)
     node.get_logger().info(f'{num_answered} images answered')
     return 0
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    with suppress(KeyboardInterrupt, ExternalShutdownException):
+        executor.spin()
 
 
 def _log_file(path: str) -> AbstractContextManager[TextIO | None]:

@@ -16,6 +16,7 @@ from launch.actions import (
     Shutdown,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -46,6 +47,7 @@ def _nodes(context, *args, **kwargs):
     if not place_map:
         from cerfevpr_ros.run.jobs import drawn_route_map
 
+        get_logger('demo').info('drawing a street and mapping it, if this is the first time')
         place_map, images = map(str, drawn_route_map(Path.home() / '.cache' / 'cerfevpr'))
     localize = PathJoinSubstitution(
         [FindPackageShare('cerfevpr_ros'), 'launch', 'localize.launch.py']

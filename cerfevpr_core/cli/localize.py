@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cerfevpr_core.cli.options import add_images, add_settings, frames_of, track, write_json
-from cerfevpr_core.data.frames import Frame
+from cerfevpr_core.data.frames import FolderFrames, Frame
 from cerfevpr_core.errors import ImageError
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import PlaceRecognizer, Recognition
@@ -39,7 +40,8 @@ def _localize(options: argparse.Namespace) -> None:
     if not answers:
         raise ImageError('none of the images could be read; nothing was localized')
     if options.json:
-        write_json(as_json(options.map, recognizer, answers), options.json)
+        left_out = frames.left_out if isinstance(frames, FolderFrames) else {}
+        write_json(as_json(options.map, recognizer, answers, left_out), options.json)
     if options.report:
         from cerfevpr_core.evaluation.report import report_from_localization, write_report
 
@@ -49,7 +51,10 @@ def _localize(options: argparse.Namespace) -> None:
 
 
 def as_json(
-    folder: Path, recognizer: PlaceRecognizer, answers: list[tuple[Frame, Recognition]]
+    folder: Path,
+    recognizer: PlaceRecognizer,
+    answers: list[tuple[Frame, Recognition]],
+    left_out: Mapping[str, str],
 ) -> dict[str, Any]:
     """The answers as `--json` writes them."""
     return {
@@ -64,6 +69,7 @@ def as_json(
             }
             for frame, recognition in answers
         ],
+        'left_out': [{'image': name, 'reason': reason} for name, reason in left_out.items()],
     }
 
 

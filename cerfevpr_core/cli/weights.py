@@ -6,10 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from cerfevpr_core.backbone.load import create_network
-from cerfevpr_core.cli.options import STDOUT
 from cerfevpr_core.config import BackboneConfig
 from cerfevpr_core.weights import PACKAGES, cached_file, keep, load_pretrained, where
 
@@ -32,12 +29,14 @@ def add_commands(commands: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    table = Table('backbone.name', 'would come from', 'terms', box=None, pad_edge=False)
     cached = sorted(f.stem for f in cached_file('x').parent.glob('*.safetensors'))
+    rows = [('backbone.name', 'would come from', 'terms')]
     for name in dict.fromkeys((*PACKAGES, *_OFFICIAL, *cached)):
-        terms = PACKAGES[name].terms if name in PACKAGES else ''
-        table.add_row(name, where(name), terms)
-    STDOUT.print(table)
+        rows.append((name, where(name), PACKAGES[name].terms if name in PACKAGES else ''))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:  # never cut to the width of a terminal: names are to be copied
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print('  '.join(cells).rstrip())
 
 
 def _fetch(options: argparse.Namespace) -> None:

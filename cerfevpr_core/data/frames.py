@@ -39,7 +39,7 @@ class FolderFrames:
 
     def __init__(self, folder: Path) -> None:
         self.files = list_images(folder)
-        self.skipped: set[str] = set()
+        self.left_out: dict[str, str] = {}  # name -> reason
 
     def __len__(self) -> int:
         return len(self.files)
@@ -49,9 +49,9 @@ class FolderFrames:
             try:
                 yield Frame(file.name, read_image(file))
             except ImageError as error:
-                if file.name not in self.skipped:
+                if file.name not in self.left_out:
                     log.warning('left out: %s', error)
-                self.skipped.add(file.name)
+                self.left_out[file.name] = str(error)
 
 
 class BagFrames:

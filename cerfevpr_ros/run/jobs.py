@@ -11,7 +11,13 @@ from typing import Any
 
 from cerfevpr_core.config import Config
 from cerfevpr_core.data.drawn_route import DrawnRoute, write_traverse
-from cerfevpr_core.data.frames import BagFrames, EveryNth, FolderFrames, FrameSource
+from cerfevpr_core.data.frames import (
+    BagFrames,
+    EveryNth,
+    FolderFrames,
+    FrameSource,
+    frame_number,
+)
 from cerfevpr_core.data.positions import PoseTable
 from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.mapping import Extras, build_map
@@ -56,12 +62,16 @@ def _folder_job(options: argparse.Namespace) -> Job:
         raise ConfigError(
             'give both MAP_IMAGES=DIR (or MAP_IMAGES=DIR BAG=BAG) and QUERY_IMAGES=DIR'
         )
+    database, queries = FolderFrames(options.map_images), FolderFrames(options.query_images)
+    if options.frame_tolerance is not None:
+        for file in (*database.files, *queries.files):
+            frame_number(file.name)  # a name without a number is an error now, not in the middle
     return Job(
         f'{options.query_images} in {options.map_images}',
-        FolderFrames(options.map_images),
+        database,
         _key(options.map_images),
         {'images': str(options.query_images.resolve())},
-        FolderFrames(options.query_images),
+        queries,
         options.frame_tolerance,
     )
 

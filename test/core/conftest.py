@@ -6,6 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
+# The tests' networks are small: on a busy machine their threads would wait for one another.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 import pytest
 from samples import tiny_config, write_pictures, write_tiny_weights
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
-import timm
-import torch
 from PIL import Image as PilImage
 
 from cerfevpr_core.config import Config, load_config
@@ -35,6 +32,10 @@ def write_pictures(folder: Path, seeds: range | list[int], form: str = '{:03}.pn
 
 def write_tiny_weights(file: Path, seed: int = 0) -> Path:
     """Weights of the tiny network: random, but always the same."""
+    import safetensors.torch  # here: a process that is killed again and again needs none of it
+    import timm
+    import torch
+
     torch.manual_seed(seed)
     safetensors.torch.save_file(timm.create_model(TINY).state_dict(), file)
     return file

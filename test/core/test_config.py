@@ -183,7 +183,12 @@ def test_parameters_of_the_nodes_alone_may_stand_in_the_same_file(tmp_path):
 
 def test_save_and_load_give_the_same_tree(tmp_path):
     config = load_config(
-        overrides={'method': 'grid', 'backbone.image_size': [96, 64], 'gem.p': 2, 'map.path': 'a b'}
+        overrides={
+            'method': 'grid',
+            'backbone.image_size': [96, 64],
+            'gem.p': 2,
+            'map.path': 'a b',
+        }
     )
     file = tmp_path / 'saved.yaml'
     save_config(config, file)

@@ -13,7 +13,14 @@ from PIL import Image as PilImage
 from samples import picture
 
 from cerfevpr_core.errors import ImageError
-from cerfevpr_core.images import check_image, list_images, natural_key, read_image, shrink, to_tensor
+from cerfevpr_core.images import (
+    check_image,
+    list_images,
+    natural_key,
+    read_image,
+    shrink,
+    to_tensor,
+)
 
 
 def touch(folder, *names):
@@ -120,7 +127,7 @@ def test_a_tensor_has_the_height_and_width_that_were_asked_for(size):
     tensor = to_tensor(picture(2, 50, 200), size)
     assert tensor.shape == (3, *size)
     assert tensor.dtype == torch.float32
-    assert 0 <= tensor.min() and tensor.max() <= 1
+    assert tensor.min() >= 0 and tensor.max() <= 1
 
 
 def test_resizing_keeps_what_is_left_and_right_and_each_channel():
@@ -148,7 +155,9 @@ def test_pixels_that_are_no_rgb_image_are_refused():
         with pytest.raises(ImageError, match=r'expected RGB pixels, uint8 \(H, W, 3\), found'):
             to_tensor(wrong, (32, 32))
     for shape in ((0, 4, 3), (4, 0, 3)):
-        with pytest.raises(ImageError, match=f'the image is empty: {shape[1]} x {shape[0]} pixels'):
+        with pytest.raises(
+            ImageError, match=f'the image is empty: {shape[1]} x {shape[0]} pixels'
+        ):
             to_tensor(np.zeros(shape, np.uint8), (32, 32))
 
 

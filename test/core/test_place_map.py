@@ -37,7 +37,9 @@ def created(folder: Path, kind: str = 'flat', dim: int = DIM) -> PlaceMap:
 
 def answers(place_map: PlaceMap, top_k: int = 5, queries: np.ndarray | None = None):
     """(keyframe id, similarity) of some queries, rounded for comparison."""
-    queries = unit_vectors(10, place_map.manifest.descriptor_dim, 99) if queries is None else queries
+    queries = (
+        unit_vectors(10, place_map.manifest.descriptor_dim, 99) if queries is None else queries
+    )
     found = [place_map.search(query, top_k) for query in queries]
     return [[(c.keyframe_id, round(c.similarity, 5)) for c in each] for each in found]
 
@@ -99,7 +101,7 @@ def test_a_keyframe_with_several_descriptors_counts_once_by_its_best(tmp_path, k
     with created(tmp_path / 'map', kind) as place_map:
         place_map.add([Keyframe('many', np.concatenate([near, base[None]])), *keyframes(far)])
         found = place_map.search(base, 5)
-    assert [c.name for c in found][0] == 'many'
+    assert found[0].name == 'many'
     assert found[0].similarity == pytest.approx(1, abs=1e-5)
     assert sorted(c.keyframe_id for c in found) == [1, 2, 3, 4, 5]
 
@@ -107,7 +109,9 @@ def test_a_keyframe_with_several_descriptors_counts_once_by_its_best(tmp_path, k
 def test_what_is_known_of_a_keyframe_comes_back_with_it(tmp_path):
     pose, camera = Pose((1.5, 2.0, 3.0), (0.0, 0.0, 0.6, 0.8)), Camera(64, 48, 50, 50, 32, 24)
     vector = unit_vectors(1)
-    frame = Keyframe('a b.jpg', vector, 'kf:7', 'day', 1_700_000_000_000_000_123, pose, camera, b'J')
+    frame = Keyframe(
+        'a b.jpg', vector, 'kf:7', 'day', 1_700_000_000_000_000_123, pose, camera, b'J'
+    )
     with created(tmp_path / 'map') as place_map:
         place_map.add([frame])
     with PlaceMap.open(tmp_path / 'map') as place_map:
@@ -218,7 +222,10 @@ def test_two_who_add_to_one_map_lose_nothing_of_each_other(tmp_path):
     second.add(keyframes(theirs))
     first.add(keyframes(ours))  # after an addition that the first one did not see
     second.close()
-    assert [len(first.search(v, 1)) and first.search(v, 1)[0].keyframe_id for v in theirs] == [6, 7]
+    assert [len(first.search(v, 1)) and first.search(v, 1)[0].keyframe_id for v in theirs] == [
+        6,
+        7,
+    ]
     first.close()
     with PlaceMap.open(tmp_path / 'map') as place_map:
         found = [place_map.search(v, 1)[0] for v in np.concatenate([theirs, ours])]
@@ -321,7 +328,8 @@ def test_an_index_that_is_missing_or_damaged_is_built_again(tmp_path, kind, name
     with PlaceMap.open(tmp_path / 'map', kind) as place_map:
         assert answers(place_map) == before
     with PlaceMap.open(tmp_path / 'map', kind) as place_map:  # and is sound on disk again
-        assert place_map.index_saved and answers(place_map) == before
+        assert VectorIndex.load(tmp_path / 'map', place_map.store.generation(), kind) is not None
+        assert answers(place_map) == before
 
 
 def test_an_index_whose_owners_were_swapped_is_built_again(tmp_path):
@@ -368,7 +376,9 @@ def test_an_index_that_fits_is_not_written_again(tmp_path):
 def test_ivfpq_finds_most_of_what_flat_finds(tmp_path):
     # Places as they come: many views around a few centres.
     rng = np.random.default_rng(0)
-    vectors = unit_vectors(300, 32)[rng.integers(0, 300, 4000)] + 0.12 * rng.normal(size=(4000, 32))
+    vectors = unit_vectors(300, 32)[rng.integers(0, 300, 4000)] + 0.12 * rng.normal(
+        size=(4000, 32)
+    )
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     flat = VectorIndex.build('flat', np.arange(4000), vectors)
     ivfpq = VectorIndex.build('ivfpq', np.arange(4000), vectors)
@@ -518,7 +528,7 @@ def test_another_model_is_refused_with_both_fingerprints(tmp_path):
         assert 'the weights differ' in refused(place_map.require, 'other')
 
 
-# When the power goes
+# When its writer is killed
 
 ADDER = """
 import sys

@@ -17,6 +17,7 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 90.0  # for what must happen; a busy machine takes its time
+ENDS_WITHIN_S = 8.0  # after a signal; 2 s on an idle machine
 START_NS = 1_700_000_000_000_000_000
 # Generated: the folder of their sources can be imported too, but holds no such module.
 INTERFACES = 'cerfevpr_msgs.msg._place_match_array'
@@ -129,6 +130,39 @@ def node(module: str, folder: Path, namespace: str, parameters: dict) -> Process
     return Process(command, folder / 'output.log')
 
 
+def ends_of(module: str, folder: Path, cases: dict[str, dict]) -> dict[str, tuple[int, str]]:
+    """Exit code and output of nodes that cannot start, by name.
+
+    They run one after another in one process, as `python -m` would: most of the time of such a
+    node is the import of what it will not use.
+    """
+    for name, parameters in cases.items():
+        tree = {'/**': {'ros__parameters': parameters}}
+        (folder / f'{name}.yaml').write_text(yaml.safe_dump(tree))
+    command = [sys.executable, '-c', _ONE_AFTER_ANOTHER, f'cerfevpr_ros.{module}', *cases]
+    with Process(command, folder / 'output.log') as process:
+        assert process.code() == 0, process.output
+        parts = process.output.split(_MARK)
+    ends = zip(cases, parts[0::2], parts[1::2], strict=False)
+    return {name: (int(code), output) for name, output, code in ends}
+
+
+_MARK = '=====\n'
+_ONE_AFTER_ANOTHER = f"""
+import runpy, signal, sys
+module, *names = sys.argv[1:]
+for name in names:
+    sys.argv = ['node', '--ros-args', '-r', '__ns:=/' + name, '--params-file', name + '.yaml']
+    try:
+        runpy.run_module(module, run_name='__main__')
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    sys.stderr.flush()
+    print({_MARK!r}, code, {_MARK!r}, sep='', end='', flush=True)
+"""
+
+
 def processes_with(text: str) -> list[int]:
     """Processes whose command line or environment holds the text, this one left out."""
     found = []
@@ -159,6 +193,7 @@ class Client:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         self.node = rclpy.create_node('test_client', context=self.context)
+        self.clients: dict = {}
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self._spin, daemon=True)
@@ -184,16 +219,27 @@ class Client:
         wait_until(publisher.get_subscription_count, f'somebody listens to {topic}')
         return publisher
 
-    def call(self, kind: type, service: str, **fields):
-        """The response of a service."""
-        client = self.node.create_client(kind, service)
-        try:
-            assert client.wait_for_service(PATIENCE_S), f'no service {service}'
-            future = client.call_async(kind.Request(**fields))
-            wait_until(future.done, f'{service} responds')
-            return future.result()
-        finally:
-            self.node.destroy_client(client)
+    def call(self, kind: type, service: str, repeat: bool = True, **fields):
+        """The response of a service; the request is repeated if none comes.
+
+        A server that has not found the other end of a new client yet drops its response.
+        """
+        client = self.client_of(kind, service)
+        futures = []
+        for _ in range(10 if repeat else 1):
+            futures.append(client.call_async(kind.Request(**fields)))
+            with contextlib.suppress(TimedOut):
+                patience_s = PATIENCE_S / 10 if repeat else PATIENCE_S
+                wait_until(lambda: any(f.done() for f in futures), '', patience_s)
+                return next(f.result() for f in futures if f.done())
+        raise TimedOut(f'{service} does not respond')
+
+    def client_of(self, kind: type, service: str):
+        """A client of a service that is there."""
+        if service not in self.clients:
+            self.clients[service] = self.node.create_client(kind, service)
+        assert self.clients[service].wait_for_service(PATIENCE_S), f'no service {service}'
+        return self.clients[service]
 
     def _spin(self) -> None:
         from rclpy.executors import ExternalShutdownException

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import pytest
-from harness import INTERFACES, Camera, image_msg, node, number_of, wait_until
+from harness import (
+    ENDS_WITHIN_S,
+    INTERFACES,
+    Camera,
+    ends_of,
+    image_msg,
+    node,
+    number_of,
+    wait_until,
+)
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')
@@ -33,15 +41,17 @@ class Managed:
     def __init__(self, client, process, route) -> None:
         self.client, self.process, self.route = client, process, route
         self.name = '/managed/localizer'
+        # A change of state cannot be asked for twice. What this client made first the node has
+        # found when it responds to what was made last.
+        client.client_of(ChangeState, f'{self.name}/change_state')
+        self.state()
 
     def state(self) -> int:
         return self.client.call(GetState, f'{self.name}/get_state').current_state.id
 
     def change(self, transition: int) -> bool:
-        request = Transition(id=transition)
-        return self.client.call(
-            ChangeState, f'{self.name}/change_state', transition=request
-        ).success
+        service, request = f'{self.name}/change_state', Transition(id=transition)
+        return self.client.call(ChangeState, service, repeat=False, transition=request).success
 
     def set(self, name: str, value) -> str:
         """Why the setting was refused; empty if it was not."""
@@ -60,7 +70,7 @@ def manager(client, route, tmp_path_factory):
     folder = tmp_path_factory.mktemp('managed')
     with node('localizer', folder, 'managed', {'autostart': False}) as process:
         yield Managed(client, process, route)
-        assert process.end(signal.SIGTERM) < 3
+        assert process.end(signal.SIGTERM) < ENDS_WITHIN_S
         assert process.child.returncode == 0, process.output
 
 
@@ -153,18 +163,10 @@ REFUSED = {
 
 @pytest.fixture(scope='module')
 def refusals(ros, route, tmp_path_factory):
-    """All of them, two at a time: most of the time is the import of torch."""
-    folder, ended = tmp_path_factory.mktemp('refused'), {}
-    for group in (list(REFUSED)[:2], list(REFUSED)[2:]):
-        started = {}
-        for name in group:
-            place_map = str(route.place_map)
-            given = {k: place_map if v == 'MAP' else v for k, v in REFUSED[name][0].items()}
-            started[name] = node('localizer', folder, name, given)
-        for name, process in started.items():
-            with process:
-                ended[name] = process.code(), process.output
-    return ended
+    place_map, cases = str(route.place_map), {}
+    for name, (given, _) in REFUSED.items():
+        cases[name] = {k: place_map if v == 'MAP' else v for k, v in given.items()}
+    return ends_of('localizer', tmp_path_factory.mktemp('refused'), cases)
 
 
 @pytest.mark.parametrize('name', REFUSED)
@@ -175,8 +177,7 @@ def test_a_localizer_that_cannot_start_says_why_and_exits_with_1(name, refusals)
     assert 'Traceback' not in output
 
 
-def test_a_signal_ends_a_busy_localizer_with_code_0_and_it_leaves_nothing(client, route, tmp_path):
-    shared_memory = set(os.listdir('/dev/shm'))
+def test_a_signal_ends_a_busy_localizer_with_code_0(client, route, tmp_path):
     names = {'busy_int': signal.SIGINT, 'busy_term': signal.SIGTERM}
     started = {}
     for name in names:
@@ -190,13 +191,12 @@ def test_a_signal_ends_a_busy_localizer_with_code_0_and_it_leaves_nothing(client
             took_s = process.end(number)
             assert process.child.returncode == 0, process.output
             assert 'Traceback' not in process.output and 'could not' not in process.output
-            assert took_s < 3
-    assert True or shared_memory
+            assert took_s < ENDS_WITHIN_S
 
 
 def test_a_signal_while_the_map_is_loaded_ends_the_start_with_code_0(ros, route, tmp_path):
     with node('localizer', tmp_path, 'early', {'map.path': str(route.place_map)}) as process:
         process.says('cv_bridge')  # between loading and warming up
-        assert process.end(signal.SIGTERM) < 3
+        assert process.end(signal.SIGTERM) < ENDS_WITHIN_S
         assert process.child.returncode == 0, process.output
         assert 'Traceback' not in process.output
