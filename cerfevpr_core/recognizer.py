@@ -49,6 +49,15 @@ class Recognition:
     stage_ms: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A recognition under its image's name; `picture` is a small jpeg, where one is wanted."""
+
+    name: str
+    recognition: Recognition
+    picture: bytes = b''
+
+
 class PlaceRecognizer:
     """A model and a map that fit each other."""
 
@@ -143,7 +152,9 @@ def new_manifest(describer: Describer) -> Manifest:
     """What a map made with this describer says of itself. Fit the describer first."""
     if describer.needs_fit:
         raise MapError('nothing to fit the vocabulary on; give at least one image')
-    parts = {name: _plain(value) for name, value in model_settings(describer.config).items()}
+    config = describer.config
+    parts = {name: _plain(value) for name, value in model_settings(config).items()}
+    parts['map.index'] = config.map.index  # not the model's, but a later start wants it too
     return Manifest(describer.fingerprint, parts, describer.descriptor_dim, describer.fitted())
 
 

@@ -9,8 +9,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from rich.logging import RichHandler
-
 from cerfevpr_core.cli import draw, evaluate, localize, maps, weights
 from cerfevpr_core.cli.options import STDERR
 from cerfevpr_core.errors import CerfeVPRError
@@ -22,8 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 `map check` found damage, 2 a user's error, 130 interrupted."""
     options = _parser().parse_args(arguments)
     level = logging.INFO if options.verbose else logging.WARNING
-    handler = RichHandler(console=STDERR, show_time=False, show_path=False)
-    logging.basicConfig(level=level, format='%(message)s', handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[_AboveProgress()], force=True)
     try:
         code = int(options.run(options) or DONE)
         sys.stdout.flush()  # here, where a closed pipe is still an exception
@@ -38,6 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What is still buffered must go somewhere, or Python complains of it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+class _AboveProgress(logging.Handler):
+    """Log lines, whole and never wrapped, above a progress bar that may be running."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = f'{record.levelname.lower()}: {record.getMessage()}'
+        STDERR.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:

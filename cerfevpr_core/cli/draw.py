@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from cerfevpr_core.cli.options import count_up
 from cerfevpr_core.data.drawn_route import CONDITIONS, VIEWPOINTS, DrawnRoute, write_traverse
 
 
@@ -23,5 +24,8 @@ def add_commands(commands: Any) -> None:
 
 def _draw(options: argparse.Namespace) -> None:
     route = DrawnRoute(options.seed, options.frames)
-    write_traverse(route, options.out, options.condition, options.viewpoint, options.depth)
+    progress = count_up(f'drawing {options.condition}')
+    write_traverse(
+        route, options.out, options.condition, options.viewpoint, options.depth, progress
+    )
     print(f'{options.frames} images, poses.txt and camera.yaml -> {options.out}')

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 from rich.table import Table
 
-from cerfevpr_core.cli.options import STDOUT, add_settings, track, write_json
-from cerfevpr_core.config import TRAINING_FREE, Config, Method, load_config
+from cerfevpr_core.cli.options import STDOUT, add_settings, track, typed, write_json
+from cerfevpr_core.config import TRAINING_FREE, Config, Method, load_config, settings
 from cerfevpr_core.errors import ConfigError
-from cerfevpr_core.evaluation.evaluate import MethodResult, evaluate_method
-from cerfevpr_core.evaluation.protocol import (
-    Positives,
-    positives_by_frame,
-    positives_by_radius,
-)
-from cerfevpr_core.images import list_images
+
+if TYPE_CHECKING:
+    from cerfevpr_core.evaluation.evaluate import MethodResult
+    from cerfevpr_core.evaluation.protocol import Positives
 
 
 def add_commands(commands: Any) -> None:
@@ -42,6 +39,9 @@ def add_commands(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from cerfevpr_core.evaluation.evaluate import evaluate_method
+    from cerfevpr_core.images import list_images
+
     overrides = {'backbone.name': options.backbone} if options.backbone else {}
     config = load_config(options.config, options.assignments, overrides)
     methods = _methods(options.methods, config)
@@ -60,7 +60,15 @@ def _evaluate(options: argparse.Namespace) -> None:
         from cerfevpr_core.evaluation.report import report_from_evaluation, write_report
 
         subtitle = f'{options.queries} in {options.database}, {positives.rule}'
-        report = report_from_evaluation(results, database, queries, positives, subtitle)
+        report = report_from_evaluation(
+            results,
+            database,
+            queries,
+            positives,
+            subtitle,
+            settings=settings(config),
+            command=typed(),
+        )
         write_report(report, options.report / 'report.html')
         print(f'report -> {options.report / "report.html"}')
 
@@ -129,6 +137,8 @@ def _methods(text: str, config: Config) -> list[Method]:
 def _positives(
     options: argparse.Namespace, database: list[Path], queries: list[Path]
 ) -> Positives:
+    from cerfevpr_core.evaluation.protocol import positives_by_frame, positives_by_radius
+
     names = [f.name for f in queries], [f.name for f in database]
     if options.radius_m is not None:
         positives = positives_by_radius(*names, options.radius_m, options.positions)

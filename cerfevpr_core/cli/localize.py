@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cerfevpr_core.cli.options import add_images, add_settings, frames_of, track, write_json
-from cerfevpr_core.data.frames import FolderFrames, Frame
+from cerfevpr_core.cli.options import add_images, add_settings, frames_of, track, typed, write_json
 from cerfevpr_core.errors import ImageError
-from cerfevpr_core.place_map import Candidate
-from cerfevpr_core.recognizer import PlaceRecognizer, Recognition
+
+if TYPE_CHECKING:
+    from cerfevpr_core.place_map import Candidate
+    from cerfevpr_core.recognizer import Answer, PlaceRecognizer, Recognition
 
 
 def add_commands(commands: Any) -> None:
@@ -27,15 +28,20 @@ def add_commands(commands: Any) -> None:
 
 
 def _localize(options: argparse.Namespace) -> None:
+    from cerfevpr_core.data.frames import FolderFrames
+    from cerfevpr_core.evaluation.pairs import jpeg_of
+    from cerfevpr_core.recognizer import Answer, PlaceRecognizer
+
     frames = frames_of(options)
     overrides = {} if options.top_k is None else {'map.top_k': options.top_k}
     recognizer = PlaceRecognizer.load(
         options.map, options.config, tuple(options.assignments), overrides
     )
-    answers: list[tuple[Frame, Recognition]] = []
+    answers: list[Answer] = []
     for frame in track(frames, 'localizing', len(frames)):
         recognition = recognizer.recognize(frame.image)
-        answers.append((frame, recognition))
+        picture = jpeg_of(frame.image) if options.report else b''
+        answers.append(Answer(frame.name, recognition, picture))
         print(_line(frame.name, recognition), flush=True)
     if not answers:
         raise ImageError('none of the images could be read; nothing was localized')
@@ -43,17 +49,25 @@ def _localize(options: argparse.Namespace) -> None:
         left_out = frames.left_out if isinstance(frames, FolderFrames) else {}
         write_json(as_json(options.map, recognizer, answers, left_out), options.json)
     if options.report:
-        from cerfevpr_core.evaluation.report import report_from_localization, write_report
-
-        write_report(report_from_localization(recognizer, answers), options.report / 'report.html')
-        print(f'report -> {options.report / "report.html"}')
+        _report(recognizer, answers, options.report / 'report.html')
     recognizer.close()
+
+
+def _report(recognizer: PlaceRecognizer, answers: list[Answer], file: Path) -> None:
+    from cerfevpr_core.config import settings
+    from cerfevpr_core.evaluation.report import report_from_localization, write_report
+
+    used = settings(recognizer.config)
+    write_report(
+        report_from_localization(recognizer, answers, settings=used, command=typed()), file
+    )
+    print(f'report -> {file}')
 
 
 def as_json(
     folder: Path,
     recognizer: PlaceRecognizer,
-    answers: list[tuple[Frame, Recognition]],
+    answers: list[Answer],
     left_out: Mapping[str, str],
 ) -> dict[str, Any]:
     """The answers as `--json` writes them."""
@@ -62,12 +76,12 @@ def as_json(
         'model_fingerprint': recognizer.describer.fingerprint,
         'images': [
             {
-                'image': frame.name,
-                'decision': recognition.decision.name,
-                'stage_ms': {k: round(v, 3) for k, v in recognition.stage_ms.items()},
-                'candidates': [_candidate(c) for c in recognition.candidates],
+                'image': answer.name,
+                'decision': answer.recognition.decision.name,
+                'stage_ms': {k: round(v, 3) for k, v in answer.recognition.stage_ms.items()},
+                'candidates': [_candidate(c) for c in answer.recognition.candidates],
             }
-            for frame, recognition in answers
+            for answer in answers
         ],
         'left_out': [{'image': name, 'reason': reason} for name, reason in left_out.items()],
     }

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cerfevpr_core.cli.options import add_images, add_settings, config_of, frames_of, track
-from cerfevpr_core.data.positions import PoseTable, read_camera
 from cerfevpr_core.errors import DamagedMapError
-from cerfevpr_core.mapping import Extras, add_to_map, build_map
-from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.place_map.store import KeyframeStore
-from cerfevpr_core.recognizer import map_settings, matching_describer
+
+if TYPE_CHECKING:
+    from cerfevpr_core.mapping import Extras
 
 
 def add_commands(commands: Any) -> None:
@@ -41,6 +40,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
+    from cerfevpr_core.mapping import build_map
+
     extras = _extras(options)
     frames = frames_of(options)
     count = build_map(frames, options.out, config_of(options), extras, track)
@@ -48,6 +49,10 @@ def _build(options: argparse.Namespace) -> None:
 
 
 def _add(options: argparse.Namespace) -> None:
+    from cerfevpr_core.mapping import add_to_map
+    from cerfevpr_core.place_map import PlaceMap
+    from cerfevpr_core.recognizer import map_settings, matching_describer
+
     extras = _extras(options)
     frames = frames_of(options)
     config = config_of(options, map_settings(options.map))
@@ -96,6 +101,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _extras(options: argparse.Namespace) -> Extras:
+    from cerfevpr_core.data.positions import PoseTable, read_camera
+    from cerfevpr_core.mapping import Extras
+
     return Extras(
         options.traverse,
         PoseTable(options.poses) if options.poses else None,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterable, Iterator
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -21,8 +23,11 @@ from rich.progress import (
 )
 
 from cerfevpr_core.config import Config, load_config
-from cerfevpr_core.data.frames import BagFrames, FolderFrames, Frame, FrameSource
 from cerfevpr_core.errors import ConfigError
+
+# torch and timm take seconds to import: a command imports what it runs when it runs.
+if TYPE_CHECKING:
+    from cerfevpr_core.data.frames import Frame, FrameSource
 
 STDERR = Console(stderr=True)
 STDOUT = Console(highlight=False)
@@ -56,6 +61,8 @@ def config_of(options: argparse.Namespace, base: dict[str, Any] | None = None) -
 
 def frames_of(options: argparse.Namespace) -> FrameSource:
     """The images that a command line names."""
+    from cerfevpr_core.data.frames import BagFrames, FolderFrames
+
     if options.images:
         if options.topic:
             raise ConfigError('--topic belongs to --bag; leave it out with --images')
@@ -63,7 +70,7 @@ def frames_of(options: argparse.Namespace) -> FrameSource:
     return BagFrames(options.bag, options.topic)
 
 
-def progress_columns() -> tuple[ProgressColumn, ...]:
+def _columns() -> tuple[ProgressColumn, ...]:
     """What a progress bar shows."""
     return (
         TextColumn('{task.description}'),
@@ -76,11 +83,26 @@ def progress_columns() -> tuple[ProgressColumn, ...]:
 
 def track(frames: Iterable[Frame], what: str, count: int) -> Iterator[Frame]:
     """Pass frames on and show how far they are, on standard error."""
-    with Progress(*progress_columns(), console=STDERR) as progress:
+    with Progress(*_columns(), console=STDERR) as progress:
         task = progress.add_task(what, total=count)
         for frame in frames:
             yield frame
             progress.advance(task)
+
+
+def count_up(what: str) -> Callable[[int, int], None]:
+    """A progress callback (done, all) that shows a bar."""
+    progress = Progress(*_columns(), console=STDERR)
+    task = progress.add_task(what)
+
+    def show(done: int, count: int) -> None:
+        if done == 1:
+            progress.start()
+        progress.update(task, completed=done, total=count)
+        if done == count:
+            progress.stop()
+
+    return show
 
 
 def write_json(content: object, file: Path) -> None:
@@ -92,3 +114,8 @@ def write_json(content: object, file: Path) -> None:
         partial.replace(file)
     except OSError as error:
         raise ConfigError(f'cannot write {file}: {error.strerror}; choose another path') from None
+
+
+def typed() -> str:
+    """The command line as it was typed, for the foot of a report."""
+    return shlex.join(['cerfevpr', *sys.argv[1:]])

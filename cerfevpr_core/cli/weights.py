@@ -6,10 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cerfevpr_core.backbone.load import create_network
-from cerfevpr_core.config import BackboneConfig
-from cerfevpr_core.weights import PACKAGES, cached_file, keep, load_pretrained, where
-
 _OFFICIAL = ('vit_base_patch14_dinov2.lvd142m', 'vit_small_patch14_dinov2.lvd142m')
 
 
@@ -29,6 +25,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
+    from cerfevpr_core.weights import PACKAGES, cached_file, where
+
     cached = sorted(f.stem for f in cached_file('x').parent.glob('*.safetensors'))
     rows = [('backbone.name', 'would come from', 'terms')]
     for name in dict.fromkeys((*PACKAGES, *_OFFICIAL, *cached)):
@@ -40,12 +38,18 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    network = create_network(BackboneConfig(name=options.name))
-    origin = load_pretrained(network, options.name)
-    print(f'{options.name}: from {origin} -> {keep(network, options.name)}')
+    _into_cache(options.name)
 
 
 def _import(options: argparse.Namespace) -> None:
-    network = create_network(BackboneConfig(name=options.name))
-    load_pretrained(network, options.name, str(options.file))
-    print(f'{options.name}: from {options.file} -> {keep(network, options.name)}')
+    _into_cache(options.name, str(options.file))
+
+
+def _into_cache(name: str, file: str = '') -> None:
+    from cerfevpr_core.backbone.load import create_network
+    from cerfevpr_core.config import BackboneConfig
+    from cerfevpr_core.weights import keep, load_pretrained
+
+    network = create_network(BackboneConfig(name=name))
+    origin = load_pretrained(network, name, file)
+    print(f'{name}: from {origin} -> {keep(network, name)}')

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cerfevpr_core.data.frames import Frame
 from cerfevpr_core.describer import evenly
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.page import BigNumber, Report, write_report
-from cerfevpr_core.evaluation.pairs import Pair, first_correct, jpeg_of, pairs_from
+from cerfevpr_core.evaluation.pairs import Pair, first_correct, pairs_from
 from cerfevpr_core.evaluation.plots import Route
 from cerfevpr_core.evaluation.protocol import Positives
-from cerfevpr_core.recognizer import Decision, PlaceRecognizer, Recognition
+from cerfevpr_core.recognizer import Answer, Decision, PlaceRecognizer, Recognition
 
 __all__ = [  # one door for callers
     'BigNumber', 'Pair', 'Report', 'Route', 'environment_facts', 'report_from_evaluation',
@@ -67,7 +66,7 @@ def report_from_evaluation(
 
 def report_from_localization(
     recognizer: PlaceRecognizer,
-    answers: Sequence[tuple[Frame, Recognition]],
+    answers: Sequence[Answer],
     subtitle: str = '',
     *,
     facts: Sequence[tuple[str, str]] = (),
@@ -77,21 +76,22 @@ def report_from_localization(
     """What a map answered to images whose true place nobody told."""
     place_map = recognizer.place_map
     row_of = {k.keyframe_id: row for row, k in enumerate(place_map.store.everything())}
-    firsts = [r.candidates[0].keyframe_id if r.candidates else -1 for _, r in answers]
-    accepted = [i if r.decision else -1 for i, (_, r) in zip(firsts, answers, strict=True)]
+    found = [answer.recognition for answer in answers]
+    firsts = [r.candidates[0].keyframe_id if r.candidates else -1 for r in found]
+    accepted = [i if r.decision else -1 for i, r in zip(firsts, found, strict=True)]
     matched = np.array([row_of.get(i, -1) for i in accepted], np.int64)
-    stages = dict.fromkeys(stage for _, r in answers for stage in r.stage_ms)
+    stages = dict.fromkeys(stage for r in found for stage in r.stage_ms)
     shown = evenly(len(answers), MAX_PAIRS)
     note = f'{len(shown)} of {len(answers)} images, each beside its first candidate.'
-    total_ms = [sum(r.stage_ms.values()) for _, r in answers]
+    total_ms = [sum(r.stage_ms.values()) for r in found]
     return Report(
         'Place recognition: localization',
         subtitle or f'{len(answers)} images in a map of {len(row_of):,} keyframes',
-        _localization_numbers([r for _, r in answers], len(row_of), total_ms),
-        pairs=[_answer(recognizer, *answers[i]) for i in shown],
+        _localization_numbers(found, len(row_of), total_ms),
+        pairs=[_pair(recognizer, answers[i]) for i in shown],
         pairs_note=note,
         route=Route(matched, [None] * len(answers), len(row_of)) if answers else None,
-        stage_ms={s: [r.stage_ms[s] for _, r in answers if s in r.stage_ms] for s in stages},
+        stage_ms={s: [r.stage_ms[s] for r in found if s in r.stage_ms] for s in stages},
         latency_ms=total_ms,
         facts=[
             ('model fingerprint', recognizer.describer.fingerprint),
@@ -116,14 +116,14 @@ def environment_facts() -> list[tuple[str, str]]:
     return facts
 
 
-def _answer(recognizer: PlaceRecognizer, frame: Frame, recognition: Recognition) -> Pair:
-    query, decision = jpeg_of(frame.image), recognition.decision
+def _pair(recognizer: PlaceRecognizer, answer: Answer) -> Pair:
+    recognition, decision = answer.recognition, answer.recognition.decision
     note = '' if decision == Decision.MATCH else f'decision {decision.name}'
     if not recognition.candidates:
-        return Pair(frame.name, query, 'no candidate', b'', None, None, note)
+        return Pair(answer.name, answer.picture, 'no candidate', b'', None, None, note)
     first = recognition.candidates[0]
     picture = recognizer.place_map.store.thumbnail(first.keyframe_id)
-    return Pair(frame.name, query, first.name, picture, first.similarity, None, note)
+    return Pair(answer.name, answer.picture, first.name, picture, first.similarity, None, note)
 
 
 def _evaluation_numbers(best: MethodResult, correct: Sequence[bool | None]) -> list[BigNumber]:

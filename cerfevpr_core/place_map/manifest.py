@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from cerfevpr_core.errors import MapError
+from cerfevpr_core.place_map.damage import damage
 
 FORMAT = 1
 
@@ -23,3 +31,38 @@ class Manifest:
     fitted: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     map_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     format: int = FORMAT
+
+
+def write_manifest(connection: sqlite3.Connection, manifest: Manifest) -> None:
+    """Into the empty table of a new map, with a first generation."""
+    rows = {
+        'format': manifest.format,
+        'map_id': manifest.map_id,
+        'fingerprint': manifest.fingerprint,
+        'settings': json.dumps(manifest.settings),
+        'descriptor_dim': manifest.descriptor_dim,
+        'fitted': safetensors.numpy.save(dict(manifest.fitted)),
+        'generation': uuid.uuid4().hex,
+    }
+    connection.executemany('INSERT INTO manifest VALUES (?, ?)', rows.items())
+
+
+def read_manifest(folder: Path, connection: sqlite3.Connection) -> Manifest:
+    """Of a map in this folder. Raises MapError for another format and for a damaged one."""
+    rows = dict(connection.execute('SELECT key, value FROM manifest').fetchall())
+    version = rows.get('format')
+    if version != FORMAT:
+        raise MapError(
+            f'the map at {folder} has format {version}, this version reads {FORMAT}; '
+            'use the version that made it, or build it again with `cerfevpr map build`'
+        )
+    try:
+        return Manifest(
+            rows['fingerprint'],
+            json.loads(rows['settings']),
+            rows['descriptor_dim'],
+            safetensors.numpy.load(rows['fitted']),
+            rows['map_id'],
+        )
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise damage(folder, f'its manifest cannot be read ({error!r})') from None

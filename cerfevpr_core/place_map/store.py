@@ -9,20 +9,19 @@ import threading
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
-from cerfevpr_core.errors import DamagedMapError, MapError
+from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Pose
+from cerfevpr_core.place_map.damage import damage, damage_named
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
-from cerfevpr_core.place_map.manifest import FORMAT, Manifest
+from cerfevpr_core.place_map.manifest import Manifest, read_manifest, write_manifest
 
 FILE = 'keyframes.sqlite'
 
@@ -59,7 +58,7 @@ class KeyframeStore:
         self.folder = folder
         self.connection = connection
         self.lock = threading.RLock()
-        self.manifest = self._read_manifest()
+        self.manifest = read_manifest(folder, connection)
 
     @staticmethod
     def create(folder: Path, manifest: Manifest) -> KeyframeStore:
@@ -76,7 +75,7 @@ class KeyframeStore:
             connection = sqlite3.connect(partial)
             with connection:
                 connection.executescript(_SCHEMA)
-                connection.executemany('INSERT INTO manifest VALUES (?, ?)', _rows(manifest))
+                write_manifest(connection, manifest)
             connection.close()
             partial.replace(folder / FILE)
         except (OSError, sqlite3.Error) as error:
@@ -94,8 +93,8 @@ class KeyframeStore:
                 f'`cerfevpr map build --images DIR --out {folder}`'
             )
         if not file.stat().st_size:
-            raise _damage(folder, f'{FILE} is empty')
-        with _damage_named(folder), ExitStack() as on_error:
+            raise damage(folder, f'{FILE} is empty')
+        with damage_named(folder), ExitStack() as on_error:
             connection = sqlite3.connect(_uri(file), uri=True, check_same_thread=False, timeout=30)
             on_error.callback(connection.close)
             store = KeyframeStore(folder, connection)  # before a pragma changes a foreign file
@@ -108,7 +107,7 @@ class KeyframeStore:
 
     def add(self, keyframes: Iterable[Keyframe]) -> Added:
         """Append in one transaction: all of them or none."""
-        with self.lock, _damage_named(self.folder), self.connection:
+        with self.lock, damage_named(self.folder), self.connection:
             self.connection.execute('BEGIN IMMEDIATE')  # nobody writes between what we read
             before = self.generation()
             ids = [self._insert(keyframe) for keyframe in keyframes]
@@ -126,20 +125,20 @@ class KeyframeStore:
 
         Raises MapError for a damaged one.
         """
-        with self.lock, _damage_named(self.folder):
+        with self.lock, damage_named(self.folder):
             rows = self.connection.execute(
                 'SELECT keyframe_id, vector, crc FROM descriptors ORDER BY id'
             ).fetchall()
         dim = self.manifest.descriptor_dim
         damaged = [i for i, vector, crc in rows if not _intact(vector, crc, dim)]
         if damaged:
-            raise _damage(self.folder, f'the descriptor of keyframe {damaged[0]} has changed')
+            raise damage(self.folder, f'the descriptor of keyframe {damaged[0]} has changed')
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         return ids, np.frombuffer(b''.join(row[1] for row in rows), '<f4').reshape(-1, dim)
 
     def candidates(self, found: Iterable[tuple[int, float]]) -> list[Candidate]:
         """Keyframe ids and similarities -> candidates, in the same order."""
-        with self.lock, _damage_named(self.folder):
+        with self.lock, damage_named(self.folder):
             return [c for i, s in found if (c := self._candidate(i, s)) is not None]
 
     def thumbnail(self, keyframe_id: int) -> bytes:
@@ -148,7 +147,7 @@ class KeyframeStore:
 
     def everything(self) -> list[Candidate]:
         """All keyframes in the order they were added, with similarity 0: for lists and plots."""
-        with self.lock, _damage_named(self.folder):
+        with self.lock, damage_named(self.folder):
             ids = self.connection.execute('SELECT id FROM keyframes ORDER BY id').fetchall()
         return self.candidates((row[0], 0.0) for row in ids)
 
@@ -254,40 +253,9 @@ class KeyframeStore:
             yield f'keyframe {keyframe_id} has no descriptor'
 
     def _one(self, query: str, *values: object) -> Any:
-        with self.lock, _damage_named(self.folder):
+        with self.lock, damage_named(self.folder):
             row = self.connection.execute(query, values).fetchone()
         return row[0] if row else ''
-
-    def _read_manifest(self) -> Manifest:
-        rows = dict(self.connection.execute('SELECT key, value FROM manifest').fetchall())
-        version = rows.get('format')
-        if version != FORMAT:
-            raise MapError(
-                f'the map at {self.folder} has format {version}, this version reads {FORMAT}; '
-                'use the version that made it, or build it again with `cerfevpr map build`'
-            )
-        try:
-            return Manifest(
-                rows['fingerprint'],
-                json.loads(rows['settings']),
-                rows['descriptor_dim'],
-                safetensors.numpy.load(rows['fitted']),
-                rows['map_id'],
-            )
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise _damage(self.folder, f'its manifest cannot be read ({error!r})') from None
-
-
-def _rows(manifest: Manifest) -> list[tuple[str, object]]:
-    return [
-        ('format', manifest.format),
-        ('map_id', manifest.map_id),
-        ('fingerprint', manifest.fingerprint),
-        ('settings', json.dumps(manifest.settings)),
-        ('descriptor_dim', manifest.descriptor_dim),
-        ('fitted', safetensors.numpy.save(dict(manifest.fitted))),
-        ('generation', uuid.uuid4().hex),
-    ]
 
 
 def _uri(file: Path) -> str:
@@ -306,25 +274,3 @@ def _uri(file: Path) -> str:
 
 def _intact(vector: bytes, crc: int, dim: int) -> bool:
     return len(vector) == 4 * dim and zlib.crc32(vector) == crc
-
-
-def _damage(folder: Path, reason: str) -> DamagedMapError:
-    return DamagedMapError(
-        f'the map at {folder} is damaged: {reason}; `cerfevpr map check {folder}` says more; '
-        'restore a copy, or build it again with `cerfevpr map build`'
-    )
-
-
-@contextmanager
-def _damage_named(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if 'no such table' not in str(error) and 'no such column' not in str(error):
-            raise MapError(f'the map at {folder} cannot be used: {error}') from None
-        raise MapError(
-            f'{folder / FILE} is a database of something else ({error}); '
-            'choose a folder made by `cerfevpr map build`'
-        ) from None
-    except sqlite3.DatabaseError as error:
-        raise _damage(folder, str(error)) from None

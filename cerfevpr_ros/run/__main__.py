@@ -11,13 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
-
-from cerfevpr_core.cli.options import STDERR, STDOUT, progress_columns, track
+from cerfevpr_core.cli.options import STDERR, STDOUT, count_up, track
 from cerfevpr_core.config import load_config, model_settings, parse_assignment
 from cerfevpr_core.errors import CerfeVPRError
 from cerfevpr_core.mapping import Extras, build_map
@@ -60,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    job = job_of(options, _drawing)
+    job = job_of(options, count_up)
     folder = _map(job, options.assignments, out)
     with PlaceMap.open(folder) as place_map:
         answers = Answers(place_map, job.num_queries, job.frame_tolerance)
@@ -138,21 +136,6 @@ def _lines(
         if ended:
             return
         time.sleep(0.02)
-
-
-def _drawing(what: str) -> Callable[[int, int], None]:
-    """A progress callback (done, all) that shows a bar."""
-    progress = Progress(*progress_columns(), console=STDERR)
-    task = progress.add_task(what)
-
-    def show(done: int, count: int) -> None:
-        if done == 1:
-            progress.start()
-        progress.update(task, completed=done, total=count)
-        if done == count:
-            progress.stop()
-
-    return show
 
 
 if __name__ == '__main__':
