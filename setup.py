@@ -52,7 +52,15 @@ setup(
     install_requires=INSTALL_REQUIRES,
     extras_require={
         # requirements/dev.txt pins them
-        'dev': ['ruff', 'mypy', 'pytest', 'pytest-timeout', 'hypothesis', 'types-PyYAML'],
+        'dev': [
+            'ruff',
+            'mypy',
+            'pytest',
+            'pytest-timeout',
+            'hypothesis',
+            'rosbags-image',
+            'types-PyYAML',
+        ],
     },
     entry_points={
         'console_scripts': [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -26,7 +27,7 @@ from cerfevpr_msgs.srv import Localize
 from cerfevpr_ros import bridge
 from cerfevpr_ros.conversions import image_from_compressed_msg, image_from_msg
 from cerfevpr_ros.diagnostics import ServiceRecord, to_msg
-from cerfevpr_ros.logs import forward_logs
+from cerfevpr_ros.logs import forward_logs, stop_forwarding
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
 from cerfevpr_ros.results import candidates_to_msg, matches_to_msg
 from cerfevpr_ros.worker import NewestWorker
@@ -230,14 +231,22 @@ def main(arguments: list[str] | None = None) -> int:
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
+        # A lifecycle node keeps its DDS participant, with 9 MB of shared memory that would stay
+        # in /dev/shm, until nothing refers to it any more.
+        node = None
+        stop_forwarding()
+        gc.collect()
 
 
 def _run(node: Localizer) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    if own_parameter(node, 'autostart', True) and not _start(node):
-        return 1 if rclpy.ok() else 0
-    executor.spin()
+    try:
+        if own_parameter(node, 'autostart', True) and not _start(node):
+            return 1 if rclpy.ok() else 0
+        executor.spin()
+    finally:
+        executor.shutdown()
     return 0
 
 

@@ -6,6 +6,8 @@ import logging
 
 from rclpy.node import Node
 
+_PACKAGES = ('cerfevpr_core', 'cerfevpr_ros')
+
 
 class _ToNode(logging.Handler):
     def __init__(self, node: Node) -> None:
@@ -26,8 +28,14 @@ def forward_logs(node: Node) -> None:
     """From now on what cerfevpr_core and cerfevpr_ros log appears as the node's own lines."""
     handler = _ToNode(node)
     handler.setFormatter(logging.Formatter('%(message)s'))
-    for name in ('cerfevpr_core', 'cerfevpr_ros'):
+    for name in _PACKAGES:
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(logging.INFO)
         logger.propagate = False
+
+
+def stop_forwarding() -> None:
+    """Let go of the node."""
+    for name in _PACKAGES:
+        logging.getLogger(name).handlers.clear()

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -252,8 +252,13 @@ def _run(node: Replay) -> int:
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:
-    with suppress(KeyboardInterrupt, ExternalShutdownException):
+    try:
         executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return
+    except Exception:
+        if rclpy.ok():  # else a signal ended the context under it
+            raise
 
 
 def _log_file(path: str) -> AbstractContextManager[TextIO | None]:

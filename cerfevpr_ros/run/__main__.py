@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run it; 0 done, 1 a node failed, 2 a user's error, 130 interrupted."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(format='%(levelname)s: %(message)s')
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end in KeyboardInterrupt
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a script has us ignore Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     try:
         return _run(options)
     except CerfeVPRError as error:

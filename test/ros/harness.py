@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 90.0  # for what must happen; a busy machine takes its time
+QUIET_DOMAIN = '101'  # no session's own, see _free_domain
 ENDS_WITHIN_S = 8.0  # after a signal; 2 s on an idle machine
 START_NS = 1_700_000_000_000_000_000
 # Generated: the folder of their sources can be imported too, but holds no such module.
@@ -173,6 +175,12 @@ def processes_with(text: str) -> list[int]:
                 if text.encode() in data:
                     found.append(int(entry.name))
     return found
+
+
+def shared_memory_of(process: Process) -> list[Path]:
+    """The Fast DDS segments that it maps: its own, and those of whom it hears."""
+    maps = Path(f'/proc/{process.child.pid}/maps').read_text()
+    return [Path(p) for p in sorted(set(re.findall(r'/dev/shm/fastdds_[0-9a-f]{16}', maps)))]
 
 
 class Heard(list):

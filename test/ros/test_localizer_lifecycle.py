@@ -194,9 +194,14 @@ def test_a_signal_ends_a_busy_localizer_with_code_0(client, route, tmp_path):
             assert took_s < ENDS_WITHIN_S
 
 
-def test_a_signal_while_the_map_is_loaded_ends_the_start_with_code_0(ros, route, tmp_path):
+def test_a_signal_while_the_map_is_loaded_ends_the_start_and_leaves_no_shared_memory(
+    ros, route, tmp_path, monkeypatch
+):
+    monkeypatch.setenv('ROS_DOMAIN_ID', QUIET_DOMAIN)  # what it maps is its own
     with node('localizer', tmp_path, 'early', {'map.path': str(route.place_map)}) as process:
         process.says('cv_bridge')  # between loading and warming up
+        segments = shared_memory_of(process)
         assert process.end(signal.SIGTERM) < ENDS_WITHIN_S
         assert process.child.returncode == 0, process.output
         assert 'Traceback' not in process.output
+    assert segments and not [s for s in segments if s.exists()]
