@@ -37,7 +37,13 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: Network, layer: int, grid: PatchGrid | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        layer: int,
+        image_size: tuple[int, ...],
+        grid: PatchGrid | None = None,
+    ) -> None:
         super().__init__()
         self.layer = layer
         self.network: Network = network.eval()
@@ -46,7 +52,7 @@ class Backbone(nn.Module):
         self.register_buffer('mean', torch.tensor(cfg['mean']).view(1, 3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(cfg['std']).view(1, 3, 1, 1), persistent=False)
         with torch.inference_mode():
-            self.dim = self(torch.zeros(1, 3, *_probe_size(network))).patches.shape[1]
+            self.dim = self(torch.zeros(1, 3, *image_size)).patches.shape[1]
 
     def forward(self, images: Tensor) -> Tokens:
         images = (images - self.mean) / self.std
@@ -56,7 +62,7 @@ class Backbone(nn.Module):
             )[0]  # (B, D, h, w)
             return Tokens(patches.mean(dim=(2, 3)), patches)
         if self.grid is not None:
-            patch_h, patch_w = self.network.patch_embed.patch_size
+            patch_h, patch_w = _patch_size(self.network)
             self.grid.height = images.shape[2] // patch_h
             self.grid.width = images.shape[3] // patch_w
         found = self.network.forward_intermediates(
@@ -107,7 +113,7 @@ def create_network(config: BackboneConfig) -> Network:
     if not hasattr(network, 'forward_intermediates'):
         raise ConfigError(f'backbone.name = {name}: timm gives no feature maps of this model')
     if _is_vit(network):
-        patch_h, patch_w = network.patch_embed.patch_size
+        patch_h, patch_w = _patch_size(network)
         if height % patch_h or width % patch_w:
             near_h, near_w = (
                 max(1, round(s / p)) * p for s, p in ((height, patch_h), (width, patch_w))
@@ -128,7 +134,7 @@ def adapt(
     network.prune_intermediate_layers([layer], prune_norm=False, prune_head=True)
     network.requires_grad_(False)
     if adapters is None or adapters.placement == 'none':
-        return Backbone(network, layer)
+        return _working(network, layer, config)
     if not isinstance(network, VisionTransformer) or not isinstance(network.blocks[0], Block):
         raise ConfigError(
             f'adapters.placement = {adapters.placement}: adapters need a plain ViT, '
@@ -137,7 +143,7 @@ def adapt(
     grid = PatchGrid(network.num_prefix_tokens)
     for index, block in enumerate(network.blocks):
         network.blocks[index] = AdaptedBlock(block, adapters, network.embed_dim, grid)
-    return Backbone(network, layer, grid)
+    return _working(network, layer, config, grid)
 
 
 def _layer(network: Network, config: BackboneConfig) -> int:
@@ -159,9 +165,20 @@ def _is_vit(network: Network) -> bool:
     return hasattr(network, 'blocks') and hasattr(network, 'patch_embed')
 
 
-def _probe_size(network: Network) -> tuple[int, int]:
-    if not _is_vit(network):
-        return (64, 64)
-    patch_h, patch_w = network.patch_embed.patch_size
-    fixed = not getattr(network, 'dynamic_img_size', False)
-    return tuple(network.patch_embed.img_size) if fixed else (4 * patch_h, 4 * patch_w)
+def _patch_size(network: Network) -> tuple[int, int]:
+    size = network.patch_embed.patch_size
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _working(
+    network: Network, layer: int, config: BackboneConfig, grid: PatchGrid | None = None
+) -> Backbone:
+    """The backbone, tried on one image: timm's models differ in what they accept."""
+    try:
+        return Backbone(network, layer, config.image_size, grid)
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        height, width = config.image_size
+        raise ConfigError(
+            f'{config.name} gives no feature grid of images of {height} x {width} '
+            f'({str(error).splitlines()[0]}); try another backbone.image_size or backbone.name'
+        ) from None

@@ -180,3 +180,8 @@ def test_a_wrong_backbone_setting_says_what_to_do(
 def test_adapters_in_a_cnn_are_refused() -> None:
     with pytest.raises(ConfigError, match='adapters need a plain ViT, found resnet18'):
         random_backbone('resnet18', AdapterConfig())
+
+
+def test_a_model_that_cannot_give_a_grid_is_refused_with_the_reason() -> None:
+    with pytest.raises(ConfigError, match=r'cait_xxs24_224 gives no feature grid .* try another'):
+        random_backbone('cait_xxs24_224')
