@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from cerfevpr_core.geometry import Camera
 from cerfevpr_core.images import Image
 from cerfevpr_core.place_map import Keyframe, PlaceMap
 from cerfevpr_core.recognizer import View, keyframe, new_manifest
+
+log = logging.getLogger(__name__)
 
 # Wraps an iterable to show how far it is: (items, what is done, how many) -> the same items.
 Track = Callable[[Iterable[Frame], str, int], Iterable[Frame]]
@@ -101,9 +104,17 @@ def _add(
         _keyframe(describer, frame, config, extras)
         for frame in track(frames, 'describing', len(frames))
     )
-    count = 0
+    count = num_posed = 0
     while batch := list(islice(described, _BATCH)):
         count += len(place_map.add(batch))
+        num_posed += sum(keyframe.pose is not None for keyframe in batch)
+    if extras.poses and num_posed < count:
+        log.warning(
+            '%d of %d images have no pose: neither their names nor their stamps are in %s',
+            count - num_posed,
+            count,
+            extras.poses.file,
+        )
     return count
 
 

@@ -83,6 +83,8 @@ def fingerprint(config: Config, model: nn.Module) -> str:
         'method': config.method,
         'backbone': asdict(config.backbone) | {'weights': ''},
         'resize': 'bicubic, antialiased, not keeping the aspect',
+        'mean': model.get_buffer('backbone.mean').flatten().tolist(),
+        'std': model.get_buffer('backbone.std').flatten().tolist(),
         'weights': weights_hash(model.get_submodule('backbone')),
     }
     if config.method in ('gem', 'grid', 'vlad'):

@@ -119,7 +119,7 @@ def read_state(file: Path) -> State:
 def _unreadable(file: Path, reason: str) -> WeightsError:
     return WeightsError(
         f'{file} cannot be read as weights ({reason}); expected safetensors, or a torch file of '
-        'plain tensors; download it again'
+        'plain tensors; delete it, or put a whole one in its place (`cerfevpr weights import`)'
     )
 
 

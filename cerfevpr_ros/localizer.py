@@ -6,6 +6,7 @@ import gc
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -25,14 +27,15 @@ from cerfevpr_core.recognizer import PlaceRecognizer, Recognition, StageClock
 from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
 from cerfevpr_ros import bridge
-from cerfevpr_ros.conversions import image_from_compressed_msg, image_from_msg
+from cerfevpr_ros.conversions import image_from_compressed_msg, image_from_msg, stamp_to_ns
 from cerfevpr_ros.diagnostics import ServiceRecord, to_msg
 from cerfevpr_ros.logs import forward_logs, stop_forwarding
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
 from cerfevpr_ros.results import candidates_to_msg, matches_to_msg
 from cerfevpr_ros.worker import NewestWorker
 
-_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# A few deep, so that what DDS delivers together is counted; the worker keeps the newest alone.
+_CAMERA = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 ImageMsg: TypeAlias = Image | CompressedImage
@@ -51,6 +54,7 @@ class Localizer(LifecycleNode):
         self.settings = SettingsFromParameters(self, own=frozenset({'autostart'}))
         self._recognizing = threading.Lock()  # the worker and the service share the model
         self._listening: list[Any] = []
+        self._last_stamp_ns = 0
         self.matches = self.create_lifecycle_publisher(
             PlaceMatchArray, '~/place_matches', _RELIABLE
         )
@@ -64,12 +68,15 @@ class Localizer(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the map with the model that made it, and run it once so that it is warm."""
         try:
+            self.close()  # what an earlier, failed configure left
             self.recognizer = self._load()
-        except CerfeVPRError as error:
-            self.get_logger().error(str(error))
+            bridge.cv_bridge()  # its check takes a moment: now, not at the first image
+            self.recognizer.recognize(np.zeros((64, 64, 3), np.uint8))
+        except Exception as error:  # rclpy itself would swallow it without a word
+            told = str(error) if isinstance(error, CerfeVPRError) else traceback.format_exc()
+            self.get_logger().error(told)
+            self.close()
             return TransitionCallbackReturn.FAILURE
-        bridge.cv_bridge()  # its check takes a moment: now, not at the first image
-        self.recognizer.recognize(np.zeros((64, 64, 3), np.uint8))
         place_map = self.recognizer.place_map
         self.get_logger().info(
             f'{len(place_map)} keyframes from {place_map.folder}, '
@@ -82,8 +89,8 @@ class Localizer(LifecycleNode):
         self.record = ServiceRecord()
         self.worker = NewestWorker(self._serve)
         self._listening = [
-            self.create_subscription(Image, 'image', self._on_image, _NEWEST),
-            self.create_subscription(CompressedImage, 'image/compressed', self._on_image, _NEWEST),
+            self.create_subscription(Image, 'image', self._on_image, _CAMERA),
+            self.create_subscription(CompressedImage, 'image/compressed', self._on_image, _CAMERA),
         ]
         return super().on_activate(state)
 
@@ -125,6 +132,10 @@ class Localizer(LifecycleNode):
         return recognizer
 
     def _on_image(self, msg: ImageMsg) -> None:
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        if stamp_ns and stamp_ns == self._last_stamp_ns:
+            return  # cameras offer the same image raw and compressed: the first to come counts
+        self._last_stamp_ns = stamp_ns
         self.record.num_received += 1
         if self.worker is not None:
             self.worker.submit(msg)  # a newer image replaces one that waits, and is counted
@@ -230,7 +241,7 @@ def main(arguments: list[str] | None = None) -> int:
         if node is not None:
             node.close()
             node.destroy_node()
-        rclpy.try_shutdown()
+        try_shutdown()
         # A lifecycle node keeps its DDS participant, with 9 MB of shared memory that would stay
         # in /dev/shm, until nothing refers to it any more.
         node = None

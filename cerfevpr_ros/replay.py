@@ -18,6 +18,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -89,17 +90,17 @@ class Replay(Node):
         """Publish every image; with a log, one line for each. Returns how many were answered."""
         rate_hz, num_answered, start_s = self.options['rate_hz'], 0, 0.0
         chosen = islice(frames, self.options['first'], None, self.options['every'])
-        sent: list[tuple[Frame, int]] = []
+        sent: list[tuple[str, int]] = []
         for count, frame in enumerate(chosen):
             stamp_ns = self._publish(frame) if count else self._knock(frame)
             if rate_hz:
                 start_s = start_s if count else time.monotonic()
-                sent.append((frame, stamp_ns))
+                sent.append((frame.name, stamp_ns))
                 self._pause(start_s + (count + 1) / rate_hz - time.monotonic())
             else:
-                num_answered += self._conclude(frame, stamp_ns, log)
-        for frame, stamp_ns in sent:
-            num_answered += self._conclude(frame, stamp_ns, log)
+                num_answered += self._conclude(frame.name, stamp_ns, log)
+        for name, stamp_ns in sent:
+            num_answered += self._conclude(name, stamp_ns, log)
         return num_answered
 
     def _knock(self, frame: Frame) -> int:
@@ -123,14 +124,14 @@ class Replay(Node):
         self.publisher.publish(image_to_msg(frame.image, header))
         return int(stamp.nanoseconds)
 
-    def _conclude(self, frame: Frame, stamp_ns: int, log: TextIO | None) -> bool:
+    def _conclude(self, name: str, stamp_ns: int, log: TextIO | None) -> bool:
         answer = self._wait(stamp_ns)
-        line = _summary(frame.name, stamp_ns, answer)
+        line = _summary(name, stamp_ns, answer)
         if log is not None:
             log.write(json.dumps(line) + '\n')
             log.flush()
         if answer is None:
-            self.get_logger().warning(f'{frame.name}: no answer')
+            self.get_logger().warning(f'{name}: no answer')
         elif log is None:
             self.get_logger().info(_in_words(line))
         return answer is not None
@@ -239,7 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
-        rclpy.try_shutdown()
+        try_shutdown()
 
 
 def _run(node: Replay) -> int:

@@ -162,7 +162,9 @@ def _layer(network: Network, config: BackboneConfig) -> int:
 
 
 def _is_vit(network: Network) -> bool:
-    return hasattr(network, 'blocks') and hasattr(network, 'patch_embed')
+    return hasattr(network, 'blocks') and hasattr(
+        getattr(network, 'patch_embed', None), 'patch_size'
+    )
 
 
 def _patch_size(network: Network) -> tuple[int, int]:
@@ -176,9 +178,10 @@ def _working(
     """The backbone, tried on one image: timm's models differ in what they accept."""
     try:
         return Backbone(network, layer, config.image_size, grid)
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+    except Exception as error:  # their code was not written for this, and raises anything
         height, width = config.image_size
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f'{config.name} gives no feature grid of images of {height} x {width} '
-            f'({str(error).splitlines()[0]}); try another backbone.image_size or backbone.name'
+            f'({reason}); try another backbone.image_size or backbone.name'
         ) from None

@@ -13,7 +13,7 @@ RECALL_AT = (1, 5, 10, 20)
 
 @dataclass(frozen=True)
 class Scores:
-    """Percentages over the queries that have a right answer in the database."""
+    """Percentages: recall over the queries that have a right answer, precision over all."""
 
     recall: dict[int, float]
     precision_at_full_recall: float
@@ -35,8 +35,8 @@ def score(
     if not len(hits):
         return Scores(dict.fromkeys(RECALL_AT, 0.0), 0.0, 0.0)
     recall = {k: 100 * float(hits[:, :k].any(axis=1).mean()) for k in RECALL_AT}
-    first = hits[:, 0]
-    average = average_precision_score(first, similarity[answerable]) if first.any() else 0.0
+    first = np.take_along_axis(right, ranked, axis=1)[:, 0]  # of every query: all are answered
+    average = average_precision_score(first, similarity) if first.any() else 0.0
     return Scores(recall, 100 * float(first.mean()), 100 * float(average))
 
 
@@ -44,9 +44,8 @@ def precision_recall(
     ranked: NDArray[np.int64], similarity: NDArray[np.float32], right: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The curve behind `score`: precision and recall in percent, over all thresholds."""
-    answerable = right.any(axis=1)
-    first = np.take_along_axis(right, ranked, axis=1)[answerable, 0]
+    first = np.take_along_axis(right, ranked, axis=1)[:, 0]
     if not first.any():
         return np.zeros(2), np.array([100.0, 0.0])
-    precision, recall, _ = precision_recall_curve(first, similarity[answerable])
+    precision, recall, _ = precision_recall_curve(first, similarity)
     return 100 * precision, 100 * recall

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 from pathlib import Path
 from typing import Literal
@@ -13,21 +12,20 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-log = logging.getLogger(__name__)
-
 Kind = Literal['flat', 'hnsw', 'ivfpq']
 
 FILE = 'index.faiss'
 STAMP = 'index.json'
 
-_MIN_FOR_IVFPQ = 256 * 8  # fewer cannot train 256 codes for each part of a vector
+MIN_FOR_IVFPQ = 256 * 8  # fewer cannot train 256 codes for each part of a vector
 
 
 class VectorIndex:
     """Nearest descriptors by cosine; `keyframe_ids` (P,) names the owner of each row."""
 
-    def __init__(self, index: faiss.Index, keyframe_ids: NDArray[np.int64]) -> None:
+    def __init__(self, index: faiss.Index, keyframe_ids: NDArray[np.int64], kind: Kind) -> None:
         self.index = index
+        self.kind = kind  # as built: a small map has no ivfpq
         self.keyframe_ids = keyframe_ids
         self.num_keyframes = len(np.unique(keyframe_ids))
 
@@ -37,19 +35,13 @@ class VectorIndex:
     ) -> VectorIndex:
         """From all descriptors of a map: ids (P,), vectors (P, E)."""
         count, dim = vectors.shape
-        if kind == 'ivfpq' and count < _MIN_FOR_IVFPQ:
-            log.warning(
-                'map.index = ivfpq needs %d descriptors to train, the map has %d: using flat',
-                _MIN_FOR_IVFPQ,
-                count,
-            )
-            kind = 'flat'
+        kind = kind_for(kind, count)
         index = _make(kind, count, dim)
         if not index.is_trained:
             index.train(vectors)
         if count:
             index.add(vectors)
-        return VectorIndex(index, keyframe_ids)
+        return VectorIndex(index, keyframe_ids, kind)
 
     def add(self, keyframe_ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Append descriptors of new keyframes."""
@@ -73,13 +65,13 @@ class VectorIndex:
             ask = min(2 * ask, total)
         return list(best.items())[:top_k]
 
-    def save(self, folder: Path, generation: str, kind: Kind) -> None:
+    def save(self, folder: Path, generation: str) -> None:
         """Beside the keyframes, with a stamp that says which state of them it was made from."""
         partial = folder / f'{FILE}.{os.getpid()}.new'
         faiss.write_index(self.index, str(partial))
         stamp = {
             'generation': generation,
-            'kind': kind,
+            'kind': self.kind,
             'keyframe_ids': self.keyframe_ids.tolist(),
             'sha256': _sha256(partial, self.keyframe_ids),
         }
@@ -93,14 +85,20 @@ class VectorIndex:
         """The saved index, or None where it is missing, damaged or made from another state."""
         try:
             stamp = json.loads((folder / STAMP).read_text(encoding='utf-8'))
-            fits = stamp['generation'] == generation and stamp['kind'] == kind
             keyframe_ids = np.array(stamp['keyframe_ids'], np.int64)
+            kind = kind_for(kind, len(keyframe_ids))
+            fits = stamp['generation'] == generation and stamp['kind'] == kind
             # FAISS trusts the sizes that a file states, so only an intact file may reach it.
             if not fits or stamp['sha256'] != _sha256(folder / FILE, keyframe_ids):
                 return None
-            return VectorIndex(faiss.read_index(str(folder / FILE)), keyframe_ids)
+            return VectorIndex(faiss.read_index(str(folder / FILE)), keyframe_ids, kind)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RuntimeError):
             return None
+
+
+def kind_for(kind: Kind, count: int) -> Kind:
+    """What can be built over so many descriptors: a small map has no ivfpq."""
+    return 'flat' if kind == 'ivfpq' and count < MIN_FOR_IVFPQ else kind
 
 
 def _make(kind: Kind, count: int, dim: int) -> faiss.Index:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.errors import MapError
-from cerfevpr_core.place_map.index import Kind, VectorIndex
+from cerfevpr_core.place_map.index import MIN_FOR_IVFPQ, Kind, VectorIndex, kind_for
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 from cerfevpr_core.place_map.manifest import Manifest
 from cerfevpr_core.place_map.store import KeyframeStore
@@ -32,6 +32,13 @@ class PlaceMap:
         saved = VectorIndex.load(self.folder, self.generation, index_kind)
         self.index_saved = saved is not None
         self.index = saved if saved is not None else self._built_index()
+        if self.index.kind != index_kind and len(self.index.keyframe_ids):
+            log.warning(
+                'map.index = %s needs %d descriptors to train, the map has %d: using flat',
+                index_kind,
+                MIN_FOR_IVFPQ,
+                len(self.index.keyframe_ids),
+            )
 
     @staticmethod
     def create(folder: Path, manifest: Manifest, index_kind: Kind = 'flat') -> PlaceMap:
@@ -70,6 +77,8 @@ class PlaceMap:
     def save(self, folder: Path | None = None) -> None:
         """Write the index, which only spares time at the next start; with a folder, a copy."""
         with self.lock:
+            if self.index.kind != kind_for(self.index_kind, len(self.index.keyframe_ids)):
+                self.index, self.index_saved = self._built_index(), False  # it has grown enough
             if folder is not None and folder.resolve() != self.folder.resolve():
                 self.store.backup(folder)
                 self._save_index(folder)
@@ -121,7 +130,7 @@ class PlaceMap:
 
     def _save_index(self, folder: Path) -> bool:
         try:
-            self.index.save(folder, self.generation, self.index_kind)
+            self.index.save(folder, self.generation)
         except (OSError, RuntimeError) as error:
             log.warning('the index is not saved and will be rebuilt: %s', error)
             return False

@@ -15,11 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from cerfevpr_core.cli.options import STDERR, STDOUT, count_up, track
 from cerfevpr_core.config import load_config, model_settings, parse_assignment
-from cerfevpr_core.errors import CerfeVPRError
+from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError
 from cerfevpr_core.mapping import Extras, build_map
 from cerfevpr_core.place_map import PlaceMap
+from cerfevpr_core.place_map.manifest import FORMAT
 from cerfevpr_ros.run.answers import Answers
 from cerfevpr_ros.run.jobs import Job, job_of
 from cerfevpr_ros.run.processes import log_of, node_process
@@ -58,24 +61,43 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
+    _prepare(out)
     job = job_of(options, count_up)
     folder = _map(job, options.assignments, out)
     with PlaceMap.open(folder) as place_map:
         answers = Answers(place_map, job.num_queries, job.frame_tolerance)
-        STDOUT.print(f'{job.title}\n{len(place_map)} keyframes, {job.num_queries} images to place')
+        STDOUT.print(
+            f'{escape(job.title)}\n{len(place_map)} keyframes, {job.num_queries} images to place'
+        )
         failed = _play(job, folder, dict(map(parse_assignment, options.assignments)), answers, out)
         if failed:
             text = f'error: {failed} ended early. Its last lines:\n{log_of(failed, out)}'
             STDERR.print(text, markup=False, soft_wrap=True)
             return 1
+        if not any(line['answered'] for line in answers.lines):
+            read = 'no image was answered' if answers.lines else 'none of the images could be read'
+            raise ImageError(f'{read}; {out}/replay.log and {out}/localizer.log say why')
         agreeing = write_run_report(job, answers, folder, out / 'report.html', _command(options))
         result = answers.result() | {'agrees_with_core': agreeing}
         (out / 'result.json').write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
     STDOUT.print(f'\n{answers.in_words()}', soft_wrap=True)
-    STDOUT.print(f'result  {out}/result.json\nreport  {out}/report.html', soft_wrap=True)
-    STDOUT.print(f'picture {out}/matches.png', soft_wrap=True)
+    for what, name in (
+        ('result ', 'result.json'),
+        ('report ', 'report.html'),
+        ('picture', 'matches.png'),
+    ):
+        STDOUT.print(f'{what} {out / name}', markup=False, soft_wrap=True)
     return 0
+
+
+def _prepare(out: Path) -> None:
+    """Room for the results, without those of an earlier run."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in ('result.json', 'report.html', 'matches.png'):
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f'cannot write to {out}: {error.strerror}; give another --out') from None
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -90,11 +112,11 @@ def _command(options: argparse.Namespace) -> str:
 def _map(job: Job, assignments: list[str], out: Path) -> Path:
     """The job's map, built unless an earlier run built the same one."""
     config = load_config(assignments=assignments)
-    key = json.dumps([job.map_key, model_settings(config)])
-    folder = out / f'map-{hashlib.sha256(key.encode()).hexdigest()[:12]}'
+    key = json.dumps([FORMAT, job.map_key, model_settings(config)])
+    folder = out / 'maps' / hashlib.sha256(key.encode()).hexdigest()[:12]
     if not folder.exists():
-        for older in out.glob('map-*'):
-            shutil.rmtree(older)
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        folder.parent.mkdir()
         build_map(job.map_frames, folder, config, Extras(poses=job.map_poses), track)
     return folder
 

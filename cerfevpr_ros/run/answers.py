@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 
 from cerfevpr_core.data.frames import frame_number
 from cerfevpr_core.place_map import Candidate, PlaceMap
@@ -31,9 +32,9 @@ class Answers:
         mark = {True: '[green]right[/]', False: '[red]wrong[/]', None: '     '}[line['right']]
         count = f'{len(self.lines):4}/{self.num_images}'
         if best is None:
-            return f'{count}  {line["image"]:>16}  [red]no answer[/]'
+            return f'{count}  {escape(line["image"]):>16}  [red]no answer[/]'
         return (
-            f'{count}  {line["image"]:>16} -> {best.name:<16} {mark}  '
+            f'{count}  {escape(line["image"]):>16} -> {escape(best.name):<16} {mark}  '
             f'similarity {line["similarities"][0]:.3f}  {line["latency_ms"]:4.0f} ms'
         )
 

@@ -48,6 +48,8 @@ class Job:
 
 def job_of(options: argparse.Namespace, draw: Callable[[str], Progress]) -> Job:
     """The job that a command line asks for. Raises ConfigError, ImageError."""
+    if options.frame_tolerance is not None and options.frame_tolerance < 0:
+        raise ConfigError(f'FRAME_TOLERANCE={options.frame_tolerance}: expected 0 or more')
     if options.query_images and options.bag:
         raise ConfigError('give QUERY_IMAGES or BAG, not both: the queries come from one of them')
     if options.bag:
@@ -136,7 +138,8 @@ def _draw_route(folder: Path, draw: Callable[[str], Progress]) -> tuple[Path, Pa
 def _key(source: Path, *more: str) -> str:
     """Names, sizes and times of the files: another listing, another map."""
     digest = hashlib.sha256('\0'.join((str(source.resolve()), *more)).encode())
-    for file in sorted(source.iterdir()) if source.is_dir() else [source]:
+    files = sorted(f for f in source.iterdir() if f.exists()) if source.is_dir() else [source]
+    for file in files:
         found = file.stat()
         digest.update(f'{file.name} {found.st_size} {found.st_mtime_ns}\n'.encode())
     return digest.hexdigest()

@@ -388,9 +388,17 @@ def test_ivfpq_finds_most_of_what_flat_finds(tmp_path):
         {i for i, _ in flat.search(q, 1)} <= {i for i, _ in ivfpq.search(q, 10)} for q in queries
     ]
     assert np.mean(shared) > 0.9
-    ivfpq.save(tmp_path, 'now', 'ivfpq')
+    ivfpq.save(tmp_path, 'now')
     loaded = VectorIndex.load(tmp_path, 'now', 'ivfpq')
     assert [loaded.search(q, 5) for q in queries] == [ivfpq.search(q, 5) for q in queries]
+
+
+@pytest.mark.slow
+def test_a_map_that_has_grown_enough_gets_the_ivfpq_it_was_made_with(tmp_path):
+    random_map(tmp_path / 'map', 2100, kind='ivfpq')
+    with PlaceMap.open(tmp_path / 'map', 'ivfpq') as place_map:
+        assert place_map.index.kind == 'ivfpq'
+        assert place_map.index_saved
 
 
 def test_a_map_too_small_for_ivfpq_says_that_it_uses_flat(tmp_path, caplog):

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_S = 90.0  # for what must happen; a busy machine takes its time
+PATIENCE_S = 240.0  # for what must happen; a busy machine takes its time
 QUIET_DOMAIN = '101'  # no session's own, see _free_domain
 ENDS_WITHIN_S = 8.0  # after a signal; 2 s on an idle machine
 START_NS = 1_700_000_000_000_000_000
@@ -234,10 +234,10 @@ class Client:
         """
         client = self.client_of(kind, service)
         futures = []
-        for _ in range(10 if repeat else 1):
+        for _ in range(20 if repeat else 1):
             futures.append(client.call_async(kind.Request(**fields)))
             with contextlib.suppress(TimedOut):
-                patience_s = PATIENCE_S / 10 if repeat else PATIENCE_S
+                patience_s = PATIENCE_S / 20 if repeat else PATIENCE_S
                 wait_until(lambda: any(f.done() for f in futures), '', patience_s)
                 return next(f.result() for f in futures if f.done())
         raise TimedOut(f'{service} does not respond')

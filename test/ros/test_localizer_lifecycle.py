@@ -8,11 +8,13 @@ import pytest
 from harness import (
     ENDS_WITHIN_S,
     INTERFACES,
+    QUIET_DOMAIN,
     Camera,
     ends_of,
     image_msg,
     node,
     number_of,
+    shared_memory_of,
     wait_until,
 )
 
