@@ -67,21 +67,25 @@ def test_scores_are_those_worked_by_hand():
     scores = score(RANKED, SIMILARITY, RIGHT)
     # Of three answerable queries two are right at first; the second one's answer ranks third.
     assert scores.recall == pytest.approx({1: 200 / 3, 5: 100, 10: 100, 20: 100})
-    assert scores.precision_at_full_recall == pytest.approx(200 / 3)
-    # By similarity: right (P 1/1, R 1/2), wrong, right (P 2/3, R 2/2): AP = (1 + 2/3) / 2.
-    assert scores.average_precision == pytest.approx(100 * (1 + 2 / 3) / 2)
+    # Every query is answered, the one that cannot be right among them: two of four are right.
+    assert scores.precision_at_full_recall == pytest.approx(50)
+    # By similarity: wrong, right (P 1/2, R 1/2), wrong, right (P 2/4, R 2/2): AP = 1/2.
+    assert scores.average_precision == pytest.approx(50)
 
 
 def test_the_curve_passes_the_same_points():
     precision, recall = precision_recall(RANKED, SIMILARITY, RIGHT)
     points = set(zip(precision.round(3), recall.round(3), strict=True))
-    assert {(100.0, 50.0), (50.0, 50.0), (66.667, 100.0)} <= points
+    assert {(0.0, 0.0), (50.0, 50.0), (33.333, 50.0), (50.0, 100.0)} <= points
     area = -np.sum(np.diff(recall) * precision[:-1]) / 100
     assert area == pytest.approx(score(RANKED, SIMILARITY, RIGHT).average_precision)
 
 
-def test_queries_without_a_right_answer_change_no_score():
-    assert score(RANKED[:3], SIMILARITY[:3], RIGHT[:3]) == score(RANKED, SIMILARITY, RIGHT)
+def test_queries_without_a_right_answer_change_precision_but_not_recall():
+    answerable = score(RANKED[:3], SIMILARITY[:3], RIGHT[:3])
+    assert answerable.recall == score(RANKED, SIMILARITY, RIGHT).recall
+    assert answerable.precision_at_full_recall == pytest.approx(200 / 3)
+    assert answerable.average_precision == pytest.approx(100 * (1 + 2 / 3) / 2)
 
 
 def test_all_right_and_all_wrong_are_the_ends_of_the_scale():
