@@ -142,6 +142,17 @@ def test_a_compressed_image_is_answered_like_any_other(localizer, route, recogni
     assert found.header == msg.header
 
 
+def test_an_image_that_comes_raw_and_compressed_is_served_once(localizer, route, diagnostics):
+    before = diagnostics.at_rest()
+    number = localizer.send(route.images[7])
+    msg = CompressedImage(format='jpeg', data=jpeg(route.images[7]))
+    msg.header = image_msg(route.images[7], number).header
+    localizer.answer(number)
+    localizer.compressed.publish(msg)
+    localizer.answer(localizer.send(route.images[8]))  # all that came before it was looked at
+    assert diagnostics.at_rest()['received'] == before['received'] + 2
+
+
 def test_a_flood_is_answered_by_its_newest_image_and_every_image_is_counted(
     localizer, route, diagnostics
 ):
