@@ -62,7 +62,7 @@ def job_of(options: argparse.Namespace, draw: Callable[[str], Progress]) -> Job:
 def _folder_job(options: argparse.Namespace) -> Job:
     if not (options.map_images and options.query_images):
         raise ConfigError(
-            'give both MAP_IMAGES=DIR (or MAP_IMAGES=DIR BAG=BAG) and QUERY_IMAGES=DIR'
+            'give both MAP_IMAGES=DIR and QUERY_IMAGES=DIR, or MAP_IMAGES=DIR and BAG=BAG'
         )
     database, queries = FolderFrames(options.map_images), FolderFrames(options.query_images)
     if options.frame_tolerance is not None:
