@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections import deque
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,6 +37,7 @@ from cerfevpr_ros.worker import NewestWorker
 
 # A few deep, so that what DDS delivers together is counted; the worker keeps the newest alone.
 _CAMERA = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+_NUM_RECENT = 32
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 ImageMsg: TypeAlias = Image | CompressedImage
@@ -54,7 +56,7 @@ class Localizer(LifecycleNode):
         self.settings = SettingsFromParameters(self, own=frozenset({'autostart'}))
         self._recognizing = threading.Lock()  # the worker and the service share the model
         self._listening: list[Any] = []
-        self._last_stamp_ns = 0
+        self._recent_stamps_ns: deque[int] = deque(maxlen=_NUM_RECENT)
         self.matches = self.create_lifecycle_publisher(
             PlaceMatchArray, '~/place_matches', _RELIABLE
         )
@@ -87,6 +89,7 @@ class Localizer(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the camera."""
         self.record = ServiceRecord()
+        self._recent_stamps_ns.clear()
         self.worker = NewestWorker(self._serve)
         self._listening = [
             self.create_subscription(Image, 'image', self._on_image, _CAMERA),
@@ -133,9 +136,11 @@ class Localizer(LifecycleNode):
 
     def _on_image(self, msg: ImageMsg) -> None:
         stamp_ns = stamp_to_ns(msg.header.stamp)
-        if stamp_ns and stamp_ns == self._last_stamp_ns:
-            return  # cameras offer the same image raw and compressed: the first to come counts
-        self._last_stamp_ns = stamp_ns
+        # Cameras offer the same image raw and compressed: the first to come counts. The two topics
+        # keep no order between them, so the other may come after later images.
+        if stamp_ns and stamp_ns in self._recent_stamps_ns:
+            return
+        self._recent_stamps_ns.append(stamp_ns)
         self.record.num_received += 1
         if self.worker is not None:
             self.worker.submit(msg)  # a newer image replaces one that waits, and is counted
