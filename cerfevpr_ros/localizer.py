@@ -21,7 +21,7 @@ from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from cerfevpr_core.config import settings
+from cerfevpr_core.config import running_settings
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
 from cerfevpr_core.pixel_formats import RGB
 from cerfevpr_core.recognizer import PlaceRecognizer, Recognition, StageClock
@@ -131,7 +131,7 @@ class Localizer(LifecycleNode):
                 '`cerfevpr map build --images DIR --out MAP`'
             )
         recognizer = PlaceRecognizer.load(Path(path).expanduser(), overrides=values)
-        self.settings.in_use(settings(recognizer.config))
+        self.settings.in_use(running_settings(recognizer.config))
         return recognizer
 
     def _on_image(self, msg: ImageMsg) -> None:

@@ -10,7 +10,7 @@ from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from cerfevpr_core.config import Config, config_from_settings, settings
+from cerfevpr_core.config import Config, config_from_settings, running_settings
 from cerfevpr_core.errors import ConfigError
 
 # Parameters that every node has.
@@ -31,7 +31,7 @@ class SettingsFromParameters:
         self._locked = False
         self._filling_in = False
         node.add_on_set_parameters_callback(self._on_set)
-        self._show(settings(Config()))  # ROS refuses to set what is not declared
+        self._show(running_settings(Config()))  # ROS refuses to set what is not declared
 
     def given(self) -> dict[str, Any]:
         """Those given on the command line, in YAML, or by `ros2 param set` before configure."""

@@ -1,141 +1,18 @@
-"""Every setting: one typed tree with defaults, filled from YAML, `--set` and ROS parameters."""
+"""Fill the tree of settings from YAML, `--set` and named values; check and save it."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, Strict, ValidationError
-from pydantic.dataclasses import dataclass
+from pydantic import ValidationError
 
+from cerfevpr_core.config.tree import Config
 from cerfevpr_core.errors import ConfigError
-
-_STRICT = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
-_Count = Annotated[int, Field(ge=1)]
-
-Method = Literal['cerfevpr', 'cls', 'gem', 'grid', 'vlad']
-TRAINING_FREE: tuple[Method, ...] = ('cls', 'gem', 'grid', 'vlad')
-
-
-def _some_positive(sizes: tuple[int, ...]) -> tuple[int, ...]:
-    if not sizes or min(sizes) < 1:
-        raise ValueError('expected one or more whole numbers from 1')
-    return sizes
-
-
-def _height_and_width(size: tuple[int, ...]) -> tuple[int, ...]:
-    if len(size) != 2 or min(size) < 32 or max(size) > 4096:
-        raise ValueError('expected height and width in pixels, each from 32 to 4096')
-    return size
-
-
-# YAML and ROS have lists where Python has tuples.
-_Sizes = Annotated[tuple[int, ...], Strict(False), AfterValidator(_some_positive)]
-_ImageSize = Annotated[tuple[int, ...], Strict(False), AfterValidator(_height_and_width)]
-
-
-@dataclass(frozen=True, config=_STRICT)
-class BackboneConfig:
-    """Any timm ViT, or the feature map of any timm CNN."""
-
-    name: str = 'tf_efficientnet_lite0.in1k'
-    weights: str = ''  # a file; empty: the cache, an installed package, then the model hub
-    layer: Annotated[int, Field(ge=-1)] = -1  # ViT block or CNN stage from 0; -1: the usual one
-    image_size: _ImageSize = (224, 224)  # height, width; a ViT wants multiples of its patch
-
-
-@dataclass(frozen=True, config=_STRICT)
-class AdapterConfig:
-    """Adapters in a frozen ViT (section 3.2); the placements are those of Table 4."""
-
-    placement: Literal[
-        'none', 'serial_lka', 'serial_parallel_lka', 'serial_parallel_va', 'serial_va_parallel_lka'
-    ] = 'serial_va_parallel_lka'
-    hidden_dim: _Count = 192
-    scale: Annotated[float, Field(ge=0)] = 0.5  # s of eq. 6
-
-
-@dataclass(frozen=True, config=_STRICT)
-class FusionConfig:
-    """Pyramid fusion (eq. 7)."""
-
-    levels: _Sizes = (2, 3, 4)
-
-
-@dataclass(frozen=True, config=_STRICT)
-class EncoderConfig:
-    """Robust encoder (eqs 8-11). E = num_tokens * token_dim."""
-
-    num_layers: Annotated[int, Field(ge=0)] = 2
-    num_heads: _Count = 8
-    ffn_dim: _Count = 2048
-    num_tokens: Annotated[int, Field(ge=0)] = 0  # 0: keep T; else W_proj mixes T -> num_tokens
-    token_dim: Annotated[int, Field(ge=0)] = 0  # 0: keep D
-
-
-@dataclass(frozen=True, config=_STRICT)
-class GemConfig:
-    """Generalised mean pooling."""
-
-    p: Annotated[float, Field(gt=0)] = 3.0
-
-
-@dataclass(frozen=True, config=_STRICT)
-class GridConfig:
-    """Average-pooled cells, flattened."""
-
-    num_cells: _Count = 7  # along each side
-
-
-@dataclass(frozen=True, config=_STRICT)
-class VladConfig:
-    """Residuals to a vocabulary that is fitted on the map."""
-
-    num_clusters: _Count = 32
-    num_features: _Count = 20000  # sampled from the map's images
-    num_images: _Count = 500  # at most so many of them are looked at, evenly spread
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-@dataclass(frozen=True, config=_STRICT)
-class MapConfig:
-    """The map and its search."""
-
-    path: str = ''
-    top_k: Annotated[int, Field(ge=1, le=1000)] = 5
-    index: Literal['flat', 'hnsw', 'ivfpq'] = 'flat'
-    thumbnail_px: Annotated[int, Field(ge=0, le=1024)] = 320  # long side; 0: none
-    # Below it the decision is UNKNOWN. -1 accepts every nearest keyframe, as recall at 1 does.
-    min_similarity: Annotated[float, Field(ge=-1, le=1)] = -1.0
-
-
-@dataclass(frozen=True, config=_STRICT)
-class RuntimeConfig:
-    """Where the networks run."""
-
-    device: str = 'auto'  # auto: cuda where there is one; else cpu, cuda, cuda:1, ...
-    num_threads: Annotated[int, Field(ge=0)] = 0  # 0: as torch chooses
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Config:
-    """The whole tree."""
-
-    method: Method = 'vlad'  # best training-free head on held-out places: docs/results.md
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    adapters: AdapterConfig = field(default_factory=AdapterConfig)
-    fusion: FusionConfig = field(default_factory=FusionConfig)
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    gem: GemConfig = field(default_factory=GemConfig)
-    grid: GridConfig = field(default_factory=GridConfig)
-    vlad: VladConfig = field(default_factory=VladConfig)
-    map: MapConfig = field(default_factory=MapConfig)
-    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
-
 
 _BRANCHES: dict[str, type] = {
     f.name: cast(type, f.default_factory)
@@ -143,6 +20,8 @@ _BRANCHES: dict[str, type] = {
     if isinstance(f.default_factory, type)
 }
 _Part = TypeVar('_Part')
+
+OFFLINE = ('gan.', 'train.')  # branches that only training reads
 
 
 def settings(config: Config) -> dict[str, Any]:
@@ -152,8 +31,13 @@ def settings(config: Config) -> dict[str, Any]:
 
 def model_settings(config: Config) -> dict[str, Any]:
     """Those that decide what a descriptor is; a map carries them."""
-    apart = ('map.', 'runtime.')
+    apart = ('map.', 'runtime.', *OFFLINE)
     return {name: v for name, v in settings(config).items() if not name.startswith(apart)}
+
+
+def running_settings(config: Config) -> dict[str, Any]:
+    """All but those of training, which a robot does not do."""
+    return {name: v for name, v in settings(config).items() if not name.startswith(OFFLINE)}
 
 
 def load_config(

@@ -1,0 +1,53 @@
+"""Every setting: one typed tree with defaults, filled from YAML, `--set` and ROS parameters."""
+
+from cerfevpr_core.config.load import (
+    config_from_settings,
+    load_config,
+    model_settings,
+    parse_assignment,
+    running_settings,
+    save_config,
+    settings,
+)
+from cerfevpr_core.config.tree import (
+    TRAINING_FREE,
+    AdapterConfig,
+    BackboneConfig,
+    Config,
+    EncoderConfig,
+    FusionConfig,
+    GanConfig,
+    GemConfig,
+    GridConfig,
+    MapConfig,
+    Method,
+    RuntimeConfig,
+    TrainConfig,
+    VariantsConfig,
+    VladConfig,
+)
+
+__all__ = [
+    'TRAINING_FREE',
+    'AdapterConfig',
+    'BackboneConfig',
+    'Config',
+    'EncoderConfig',
+    'FusionConfig',
+    'GanConfig',
+    'GemConfig',
+    'GridConfig',
+    'MapConfig',
+    'Method',
+    'RuntimeConfig',
+    'TrainConfig',
+    'VariantsConfig',
+    'VladConfig',
+    'config_from_settings',
+    'load_config',
+    'model_settings',
+    'parse_assignment',
+    'running_settings',
+    'save_config',
+    'settings',
+]
