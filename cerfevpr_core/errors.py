@@ -23,3 +23,7 @@ class DamagedMapError(MapError):
 
 class WeightsError(CerfeVPRError):
     """Pretrained weights cannot be found or do not fit the network."""
+
+
+class TrainingError(CerfeVPRError):
+    """A training cannot go on."""

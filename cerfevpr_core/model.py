@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from cerfevpr_core.backbone import Backbone, load_backbone
 from cerfevpr_core.config import Config, Method
 from cerfevpr_core.encoder import RobustEncoder
-from cerfevpr_core.errors import ConfigError, WeightsError
+from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.fusion import PyramidFusion
 from cerfevpr_core.heads import ClsHead, GemHead, GridHead, VladHead
+from cerfevpr_core.trained import fill, read_descriptor
 from cerfevpr_core.weights import weights_hash
 
 
@@ -47,17 +48,22 @@ class TrainingFree(nn.Module):
 
 
 def load_model(config: Config) -> nn.Module:
-    """The model of `config.method`, with its weights, ready to run.
+    """The model of `config.method`, with its weights, ready to run; the settings are settled.
 
     Raises ConfigError and WeightsError; never returns random weights.
     """
     if config.method == 'cerfevpr':
-        raise WeightsError(
-            'method = cerfevpr: no trained descriptor ships with this version yet; '
-            'use --set method=vlad (or cls, gem, grid)'
-        )
+        network = read_descriptor(config.descriptor.weights)
+        model = new_model(config)
+        fill(model, network.state, config.descriptor.weights)
+        return model.eval()
     backbone = load_backbone(config.backbone)
     return TrainingFree(backbone, _head(config, config.method, backbone.dim)).eval()
+
+
+def new_model(config: Config) -> CerfeVPR:
+    """CerfeVPR before training: a pretrained backbone, the other stages as they start."""
+    return CerfeVPR(load_backbone(config.backbone, config.adapters), config)
 
 
 def device_of(config: Config) -> torch.device:
@@ -87,6 +93,9 @@ def fingerprint(config: Config, model: nn.Module) -> str:
         'std': model.get_buffer('backbone.std').flatten().tolist(),
         'weights': weights_hash(model.get_submodule('backbone')),
     }
+    if config.method == 'cerfevpr':
+        parts['stages'] = [asdict(p) for p in (config.adapters, config.fusion, config.encoder)]
+        parts['weights'] = weights_hash(model)
     if config.method in ('gem', 'grid', 'vlad'):
         parts['head'] = asdict(getattr(config, config.method))
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

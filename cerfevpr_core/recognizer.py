@@ -137,11 +137,11 @@ def map_settings(folder: Path) -> dict[str, Any]:
 def matching_describer(config: Config, place_map: PlaceMap) -> Describer:
     """The describer for a map, with what was fitted on it. Raises MapError if it is another."""
     describer = Describer(config)
-    ours, theirs = model_settings(config), place_map.manifest.settings
+    ours, theirs = model_settings(describer.config), place_map.manifest.settings
     differing = [
         f'{name} is {ours[name]}, the map has {theirs.get(name)}'
         for name in ours
-        if name != 'backbone.weights' and _plain(ours[name]) != _plain(theirs.get(name))
+        if not name.endswith('.weights') and _plain(ours[name]) != _plain(theirs.get(name))
     ]
     place_map.require(describer.fingerprint, differing)
     describer.load_fitted(place_map.manifest.fitted)

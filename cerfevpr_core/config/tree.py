@@ -91,12 +91,39 @@ class GanConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class DescriptorConfig:
+    """The trained descriptor of the method cerfevpr."""
+
+    weights: str = ''  # a file of `cerfevpr train descriptor`; empty: the one that ships
+
+
+@dataclass(frozen=True, config=_STRICT)
 class TrainConfig:
     """Training of the descriptor (section 3.5)."""
 
+    epochs: _Count = 10
     num_places: _Count = 72  # of a batch
     images_per_place: Annotated[int, Field(ge=2)] = 4
+    steps_per_epoch: Annotated[int, Field(ge=0)] = 0  # 0: each place once
+    chunk_size: _Count = 32  # images of one forward pass; the loss is over the whole batch
+    alpha: Annotated[float, Field(gt=0)] = 1.0  # of eq. 12
+    beta: Annotated[float, Field(gt=0)] = 50.0  # of eq. 12
+    base: Annotated[float, Field(ge=-1, le=1)] = 0.0  # lambda of eq. 12
+    miner_margin: Annotated[float, Field(ge=0)] = 0.1
+    hard_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # online hard examples: of the images
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    halve_every: Annotated[int, Field(ge=0)] = 3  # epochs; 0: never
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    amp: Literal['auto', 'off', 'bf16', 'fp16'] = 'auto'  # auto: bf16 on a GPU, off elsewhere
+    augment: Annotated[float, Field(ge=0, le=1)] = 0.5  # strength; 0: none
+    variant_dropout: Annotated[float, Field(ge=0, le=1)] = 0.5  # chance to be left out
+    radius_m: Annotated[float, Field(gt=0)] = 3.0  # images so near, looking alike, are one place
+    max_turn_deg: Annotated[float, Field(gt=0, le=180)] = 40.0  # looking alike: turned at most so
+    apart_m: Annotated[float, Field(ge=0)] = 10.0  # places nearer than this share no batch
+    validation_radius_m: Annotated[float, Field(gt=0)] = 5.0
+    patience: Annotated[int, Field(ge=0)] = 3  # epochs without a better recall; 0: never stop
+    checkpoint_every_s: Annotated[float, Field(ge=0)] = 600.0  # and after each epoch
+    num_workers: Annotated[int, Field(ge=0)] = 0  # processes that read images
     seed: Annotated[int, Field(ge=0)] = 0
 
 
@@ -154,6 +181,7 @@ class Config:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     variants: VariantsConfig = field(default_factory=VariantsConfig)
+    descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
     gem: GemConfig = field(default_factory=GemConfig)
     grid: GridConfig = field(default_factory=GridConfig)
     vlad: VladConfig = field(default_factory=VladConfig)

@@ -1,0 +1,100 @@
+"""cerfevpr train descriptor, and cerfevpr train places: what it would train on."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cerfevpr_core.cli.options import STDERR, STDOUT, add_settings, config_of, track
+
+if TYPE_CHECKING:
+    from cerfevpr_core.config import Config
+    from cerfevpr_core.data.places import PlaceSet
+    from cerfevpr_core.training.validation import Traverse
+
+_LAYOUTS = ('auto', 'folders', 'positions', 'gsv_cities', 'getty', 'ie_tower', 'iiith_campus')
+
+
+def add_action(actions: Any) -> None:
+    """Put `descriptor` and `places` under `cerfevpr train`."""
+    parser = actions.add_parser('descriptor', help='the descriptor, from places')
+    _add_places(parser)
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='what is trained')
+    parser.add_argument('--epochs', type=int, metavar='N', help='as --set train.epochs=N')
+    parser.add_argument('--resume', action='store_true', help='go on from the checkpoint in --out')
+    parser.add_argument('--devices', type=int, default=1, metavar='N', help='GPUs, or processes')
+    add_settings(parser)
+    parser.set_defaults(run=_train)
+    listing = actions.add_parser('places', help='list the places that a training would see')
+    _add_places(listing)
+    add_settings(listing)
+    listing.set_defaults(run=_list)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--places',
+        type=Path,
+        action='append',
+        required=True,
+        metavar='DIR',
+        help='a folder of places, or of traverses with poses; may be repeated',
+    )
+    parser.add_argument('--layout', choices=_LAYOUTS, default='auto')
+    parser.add_argument(
+        '--validation',
+        type=Path,
+        action='append',
+        default=[],
+        metavar='DIR',
+        help='a held-out traverse: database/, queries/, positions.csv; may be repeated',
+    )
+
+
+def _train(options: argparse.Namespace) -> None:
+    from cerfevpr_core.training.descriptor import Watch, train_descriptor
+
+    logging.getLogger('lightning_fabric').setLevel(logging.WARNING)
+    if os.environ.get('LOCAL_RANK', '0') != '0':  # the first process speaks for all
+        logging.getLogger().setLevel(logging.ERROR)
+    if options.epochs is not None:
+        options.assignments.append(f'train.epochs={options.epochs}')
+    config = config_of(options)
+    places, validation = _read(options, config)
+    progress = train_descriptor(
+        places,
+        options.out,
+        config,
+        validation=validation,
+        resume=options.resume,
+        num_processes=options.devices,
+        watch=Watch(track, STDERR.print),
+    )
+    if os.environ.get('LOCAL_RANK', '0') == '0':
+        STDOUT.print(
+            f'{progress.epoch} epochs, the best is {progress.best_epoch} -> '
+            f'{options.out / "best.safetensors"}',
+            soft_wrap=True,
+        )
+
+
+def _list(options: argparse.Namespace) -> None:
+    places, _ = _read(options, config_of(options))
+    for place in places.places:
+        where = '' if place.position_m is None else ' at {:.1f}, {:.1f}'.format(*place.position_m)
+        print(f'{place.name}: {len(place.files)} images{where}')
+    print(places.summary())
+
+
+def _read(options: argparse.Namespace, config: Config) -> tuple[PlaceSet, list[Traverse]]:
+    """The places without the images that are held out for validation."""
+    from cerfevpr_core.data.places import read_places
+    from cerfevpr_core.training.validation import held_out, read_traverse
+
+    radius_m = config.train.validation_radius_m
+    validation = [read_traverse(folder, radius_m) for folder in options.validation]
+    places = read_places(options.places, config.train, options.layout, held_out(validation))
+    return places, validation

@@ -1,0 +1,6 @@
+"""Places to train on: readers for public sets, folders of places, and traverses with poses."""
+
+from cerfevpr_core.data.places.place import Place, PlaceSet
+from cerfevpr_core.data.places.read import Layout, read_places
+
+__all__ = ['Layout', 'Place', 'PlaceSet', 'read_places']

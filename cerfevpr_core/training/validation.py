@@ -1,0 +1,73 @@
+"""How well the model of this moment finds places that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cerfevpr_core.errors import ConfigError
+from cerfevpr_core.evaluation.protocol import positives_by_radius
+from cerfevpr_core.images import list_images, read_image, to_tensor
+
+
+@dataclass(frozen=True)
+class Traverse:
+    """A held-out drive: database and query images, and which answers are right (Q, M)."""
+
+    name: str
+    database: list[Path]
+    queries: list[Path]
+    right: NDArray[np.bool_]
+
+
+def read_traverse(folder: Path, radius_m: float) -> Traverse:
+    """A folder with `database/`, `queries/` and `positions.csv` (name,x_m,y_m).
+
+    Raises ConfigError and ImageError.
+    """
+    database, queries = list_images(folder / 'database'), list_images(folder / 'queries')
+    names = [f.name for f in queries], [f.name for f in database]
+    table = folder / 'positions.csv'
+    right = positives_by_radius(*names, radius_m, table if table.is_file() else None).right
+    if not right.any():
+        raise ConfigError(
+            f'no query of {folder} has a database image within {radius_m:g} m; check its '
+            'positions, or raise train.validation_radius_m'
+        )
+    return Traverse(folder.name, database, queries, right)
+
+
+def held_out(traverses: Sequence[Traverse]) -> frozenset[Path]:
+    """The files of all traverses, links followed: a training must not see them."""
+    return frozenset(f.resolve() for t in traverses for f in (*t.database, *t.queries))
+
+
+@torch.inference_mode()
+def recall_at_1(model: nn.Module, traverse: Traverse, size: tuple[int, ...]) -> float:
+    """Percentage of the answerable queries whose nearest database image is right; batch 1."""
+    was_training = model.training
+    model.eval()
+    database = _describe(model, traverse.database, size)
+    queries = _describe(model, traverse.queries, size)
+    model.train(was_training)
+    nearest = (queries @ database.T).argmax(axis=1)
+    answerable = traverse.right.any(axis=1)
+    hits = traverse.right[np.arange(len(nearest)), nearest]
+    return 100 * float(hits[answerable].mean())
+
+
+def _describe(
+    model: nn.Module, files: Sequence[Path], size: tuple[int, ...]
+) -> NDArray[np.float32]:
+    device = next(model.parameters()).device
+    rows = [
+        model(to_tensor(read_image(file), size)[None, None].to(device))[0].float().cpu().numpy()
+        for file in files
+    ]
+    return np.stack(rows)
