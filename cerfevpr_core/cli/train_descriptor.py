@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +55,9 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from cerfevpr_core.training.descriptor import Watch, train_descriptor
+    from cerfevpr_core.training.processes import is_first
 
-    logging.getLogger('lightning_fabric').setLevel(logging.WARNING)
-    if os.environ.get('LOCAL_RANK', '0') != '0':  # the first process speaks for all
+    if not is_first():
         logging.getLogger().setLevel(logging.ERROR)
     if options.epochs is not None:
         options.assignments.append(f'train.epochs={options.epochs}')
@@ -73,7 +72,7 @@ def _train(options: argparse.Namespace) -> None:
         num_processes=options.devices,
         watch=Watch(track, STDERR.print),
     )
-    if os.environ.get('LOCAL_RANK', '0') == '0':
+    if is_first():
         STDOUT.print(
             f'{progress.epoch} epochs, the best is {progress.best_epoch} -> '
             f'{options.out / "best.safetensors"}',

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from cerfevpr_core.config import Config, TrainConfig
+from cerfevpr_core.config import Config
 from cerfevpr_core.data.places import PlaceSet
 from cerfevpr_core.errors import TrainingError
 from cerfevpr_core.model import new_model
@@ -29,7 +29,7 @@ from cerfevpr_core.training.progress import Checkpoints, Progress
 from cerfevpr_core.training.validation import Traverse, recall_at_1
 
 _T = TypeVar('_T')
-_LAYERS = 3  # draws of a step's layers, apart from those of its batch
+_LAYERS = 3  # keeps what layers draw apart from what batches draw of the same seed
 
 
 def _quiet(items: Iterable[_T], what: str, count: int) -> Iterable[_T]:
@@ -59,86 +59,157 @@ def train_descriptor(
 ) -> Progress:
     """Train what is tunable of a model and keep OUT/last.ckpt, best.safetensors and log.csv.
 
-    Without a `model` it is that of the settings, as it starts or from `descriptor.weights`.
+    Without a `model` it is that of the settings, as it starts or from `descriptor.weights`;
+    without an `objective` it is the multi-similarity loss; `stack` makes an image's variants.
     Raises ConfigError, ImageError, WeightsError, and TrainingError where it cannot go on.
     """
     config = _starting(config)
-    train = config.train
     checkpoints = Checkpoints(out, config, places)
     checkpoints.prepare(resume)  # before other processes start, so that all see the same
+    objective = objective or MultiSimilarity(config.train)
     fabric = start_processes(config, num_processes)
-    watch = watch if fabric.is_global_zero else Watch()
-    torch.manual_seed(train.seed)
-    model = model or _model(config)
-    tunable = [p for p in model.parameters() if p.requires_grad]
-    if not tunable:
-        raise TrainingError('nothing in the model is tunable; set adapters, fusion or encoder')
-    adam = torch.optim.Adam(tunable, train.learning_rate, weight_decay=train.weight_decay)
-    wrapped, optimizer = fabric.setup(model, adam)
-    precision = fabric.strategy.precision
-    progress = checkpoints.load(model, adam, precision) if resume else Progress()
-    size = config.backbone.image_size
-    pictures = Pictures(places.places, stack or original_alone(size), train.augment)
-    num_conditions = len(config.variants.conditions) if stack else 0
-    batches = Batches(places.places, train, num_conditions, fabric.world_size)
-    objective = objective or MultiSimilarity(train)
-
+    torch.manual_seed(config.train.seed)  # of the layers that start at random
+    training = _Training(fabric, model or _model(config), objective, checkpoints, stack)
+    if resume:
+        training.progress = checkpoints.load(training.model, training.adam, training.precision)
     with ExitStack() as opened:
         log = None
         if fabric.is_global_zero:
-            columns = ['loss', 'learning_rate', 'images_per_s', 'recall_at_1']
-            columns += [f'recall_at_1/{t.name}' for t in validation]
-            log = opened.enter_context(TrainingLog(out, columns, progress.steps_done))
-        saved_s = time.monotonic()
-        while progress.epoch < train.epochs and not _stale(progress, train):
-            model.train()
-            for group in adam.param_groups:
-                group['lr'] = _learning_rate(train, progress.epoch)
-            steps = _load(pictures, batches, progress, train.num_workers, fabric)
-            started_s = time.monotonic()
-            title = f'epoch {progress.epoch + 1}/{train.epochs}'
-            for variants, labels, images in watch.track(
-                steps, title, batches.num_steps - progress.step
-            ):
-                targets = Targets(fabric.to_device(labels), fabric.to_device(images))
-                loss = backward_whole_batch(
-                    fabric,
-                    wrapped,
-                    fabric.to_device(variants),
-                    targets,
-                    objective,
-                    train.chunk_size,
-                    _layer_seed(train.seed, progress, fabric.global_rank),
-                )
-                _require_finite(loss, tunable, progress, checkpoints)
-                optimizer.step()
-                optimizer.zero_grad()
-                progress.step += 1
-                progress.steps_done += 1
-                if log:
-                    num_images = len(variants) * fabric.world_size
-                    row = {
-                        'loss': float(loss),
-                        'learning_rate': adam.param_groups[0]['lr'],
-                        'images_per_s': num_images / (time.monotonic() - started_s),
-                    }
-                    log.add(progress.epoch + 1, progress.steps_done, row)
-                    started_s = time.monotonic()
-                    if time.monotonic() - saved_s >= train.checkpoint_every_s:
-                        checkpoints.save(progress, model, adam, precision)
-                        saved_s = time.monotonic()
+            log = TrainingLog(out, _columns(validation), training.progress.steps_done)
+            opened.enter_context(log)
+        training.run(validation, log, watch if fabric.is_global_zero else Watch())
+    return training.progress
+
+
+class _Training:
+    """What one training holds together, and its loop."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        model: nn.Module,
+        objective: Objective,
+        checkpoints: Checkpoints,
+        stack: Stack | None,
+    ) -> None:
+        self.config, self.train = checkpoints.config, checkpoints.config.train
+        self.fabric, self.model, self.objective = fabric, model, objective
+        self.checkpoints, self.progress = checkpoints, Progress()
+        self.tunable = [p for p in model.parameters() if p.requires_grad]
+        if not self.tunable:
+            raise TrainingError('nothing in the model is tunable; it could only stay as it is')
+        self.adam = torch.optim.Adam(
+            self.tunable, self.train.learning_rate, weight_decay=self.train.weight_decay
+        )
+        self.wrapped, self.optimizer = fabric.setup(model, self.adam)
+        self.precision = fabric.strategy.precision
+        places = checkpoints.places.places
+        num_conditions = len(self.config.variants.conditions)
+        self.batches = Batches(places, self.train, num_conditions, fabric.world_size)
+        self.pictures = Pictures(places, stack or _stack(self.config), self.train.augment)
+
+    def run(self, validation: Sequence[Traverse], log: TrainingLog | None, watch: Watch) -> None:
+        """Epochs until there are enough, or validation finds no better one."""
+        progress, train = self.progress, self.train
+        saved_s = step_s = time.monotonic()
+        while progress.epoch < train.epochs and not progress.is_stale(train.patience):
+            learning_rate = self._set_learning_rate()
+            title, loss = f'epoch {progress.epoch + 1}/{train.epochs}', 0.0
+            rest = self.batches.num_steps - progress.step
+            for variants, places, images in watch.track(self._load(), title, rest):
+                loss = self._step(variants, Targets(places, images))
+                if log is None:
+                    continue
+                row = {'loss': loss, 'learning_rate': learning_rate}
+                row['images_per_s'] = self._num_images(variants) / (time.monotonic() - step_s)
+                log.add(progress.epoch + 1, progress.steps_done, row)
+                if time.monotonic() - saved_s >= train.checkpoint_every_s:
+                    self._save()
+                    saved_s = time.monotonic()
+                step_s = time.monotonic()
             progress.epoch, progress.step = progress.epoch + 1, 0
-            recalls = _validate(fabric, model, validation, size)
+            recalls = self._validate(validation)
             is_best = progress.take(recalls)
-            if log:
-                if recalls:
-                    log.add(progress.epoch, progress.steps_done, _columns(recalls))
+            if log is not None:
+                log.add(progress.epoch, progress.steps_done, _row(recalls))
                 if is_best:
-                    checkpoints.save_best(progress, model)
-                checkpoints.save(progress, model, adam, precision)
-                saved_s = time.monotonic()
-            watch.say(_line(title, float(loss), recalls, is_best))
-    return progress
+                    self.checkpoints.save_best(progress, self.model)
+                self._save()
+                saved_s = step_s = time.monotonic()
+            watch.say(_line(title, loss, recalls, is_best))
+        if progress.is_stale(train.patience):
+            watch.say(f'no better recall for {train.patience} epochs (train.patience): stopped')
+
+    def _step(self, variants: Tensor, targets: Targets) -> float:
+        """One batch: its loss, and the parameters changed by it."""
+        to_device = self.fabric.to_device
+        loss = backward_whole_batch(
+            self.fabric,
+            self.wrapped,
+            to_device(variants),
+            Targets(to_device(targets.places), to_device(targets.images)),
+            self.objective,
+            self.train.chunk_size,
+            self._layer_seed(),
+        )
+        self._require_finite(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.progress.step += 1
+        self.progress.steps_done += 1
+        return float(loss)
+
+    def _require_finite(self, loss: Tensor) -> None:
+        """Stop before a step that would spoil the parameters."""
+        what, value = 'loss', loss
+        if torch.isfinite(loss) and self.train.amp != 'fp16':  # its scaler skips such a step
+            what, value = 'gradient', nn.utils.clip_grad_norm_(self.tunable, float('inf'))
+        if torch.isfinite(value):
+            return
+        last, progress = self.checkpoints.last, self.progress
+        kept = f'the last good checkpoint is {last}' if last.exists() else 'none was saved yet'
+        raise TrainingError(
+            f'the {what} became {float(value)} at epoch {progress.epoch + 1}, step '
+            f'{progress.step + 1}, after {progress.steps_done} good steps; {kept}; start anew in '
+            f'another --out with a train.learning_rate below {self.train.learning_rate:g}'
+        )
+
+    def _load(self) -> DataLoader[Any]:
+        """The rest of the epoch: of each batch what is this process's share."""
+        rest = self.batches.epoch(self.progress.epoch, self.progress.step)
+        rank, count = self.fabric.global_rank, self.fabric.world_size
+        return DataLoader(
+            self.pictures,
+            batch_sampler=(share(batch, rank, count) for batch in rest),  # type: ignore[arg-type]
+            num_workers=self.train.num_workers,
+            collate_fn=collate,
+        )
+
+    def _set_learning_rate(self) -> float:
+        every = self.train.halve_every
+        halvings = self.progress.epoch // every if every else 0
+        for group in self.adam.param_groups:
+            group['lr'] = self.train.learning_rate * 0.5**halvings
+        return self.train.learning_rate * 0.5**halvings
+
+    def _layer_seed(self) -> int:
+        """For layers that draw, if any: known from where the training is, so that it resumes."""
+        where = [self.train.seed, _LAYERS, self.progress.steps_done, self.fabric.global_rank]
+        return int(np.random.default_rng(where).integers(2**62))
+
+    def _num_images(self, variants: Tensor) -> int:
+        return len(variants) * self.fabric.world_size
+
+    def _validate(self, validation: Sequence[Traverse]) -> dict[str, float]:
+        """Recall at 1 of each traverse, found by the first process and told to all."""
+        recalls = {}
+        if self.fabric.is_global_zero:
+            size = self.config.backbone.image_size
+            recalls = {t.name: recall_at_1(self.model, t, size) for t in validation}
+        return self.fabric.broadcast(recalls)
+
+    def _save(self) -> None:
+        self.checkpoints.save(self.progress, self.model, self.adam, self.precision)
 
 
 def _starting(config: Config) -> Config:
@@ -155,71 +226,23 @@ def _model(config: Config) -> nn.Module:
     return model
 
 
-def _learning_rate(train: TrainConfig, epoch: int) -> float:
-    halvings = epoch // train.halve_every if train.halve_every else 0
-    return train.learning_rate * 0.5**halvings
+def _stack(config: Config) -> Stack:
+    size = config.backbone.image_size
+    if not config.variants.conditions:
+        return original_alone(size)
+    from cerfevpr_core.variants import VariantMaker
+
+    return VariantMaker(config.variants, size).stack
 
 
-def _load(
-    pictures: Pictures, batches: Batches, progress: Progress, num_workers: int, fabric: Fabric
-) -> DataLoader[Any]:
-    """The rest of the epoch, this process's share of each batch."""
-    rest = batches.epoch(progress.epoch, progress.step)
-    shares = (share(batch, fabric.global_rank, fabric.world_size) for batch in rest)
-    return DataLoader(
-        pictures,
-        batch_sampler=shares,  # type: ignore[arg-type]  # samples where torch expects numbers
-        num_workers=num_workers,
-        collate_fn=collate,
-    )
+def _columns(validation: Sequence[Traverse]) -> list[str]:
+    recalls = _row({t.name: 0.0 for t in validation})
+    return ['loss', 'learning_rate', 'images_per_s', *recalls]
 
 
-def _layer_seed(seed: int, progress: Progress, rank: int) -> int:
-    where = [seed, _LAYERS, progress.epoch, progress.step, rank]
-    return int(np.random.default_rng(where).integers(2**62))
-
-
-def _require_finite(
-    loss: torch.Tensor,
-    tunable: Sequence[nn.Parameter],
-    progress: Progress,
-    checkpoints: Checkpoints,
-) -> None:
-    """Stop before a step that would spoil the parameters."""
-    what = 'loss'
-    if torch.isfinite(loss):
-        if checkpoints.config.train.amp == 'fp16':  # its scaler leaves such a step out
-            return
-        what, loss = 'gradient', nn.utils.clip_grad_norm_(tunable, float('inf'))
-        if torch.isfinite(loss):
-            return
-    kept = (
-        f'the last good checkpoint is {checkpoints.last}'
-        if checkpoints.last.exists()
-        else ('no checkpoint was due yet')
-    )
-    raise TrainingError(
-        f'the {what} became {float(loss)} at epoch {progress.epoch + 1}, step '
-        f'{progress.step + 1} ({progress.steps_done} steps done); {kept}; start anew in another '
-        f'--out with a train.learning_rate below {checkpoints.config.train.learning_rate:g}'
-    )
-
-
-def _validate(
-    fabric: Fabric, model: nn.Module, validation: Sequence[Traverse], size: tuple[int, ...]
-) -> dict[str, float]:
-    """Recall at 1 of each traverse, found by the first process and told to all."""
-    recalls = {}
-    if fabric.is_global_zero:
-        recalls = {t.name: recall_at_1(model, t, size) for t in validation}
-    return fabric.broadcast(recalls)
-
-
-def _stale(progress: Progress, train: TrainConfig) -> bool:
-    return 0 < train.patience <= progress.epochs_since_best
-
-
-def _columns(recalls: dict[str, float]) -> dict[str, float]:
+def _row(recalls: dict[str, float]) -> dict[str, float]:
+    if not recalls:
+        return {}
     mean = sum(recalls.values()) / len(recalls)
     return {'recall_at_1': mean} | {f'recall_at_1/{name}': v for name, v in recalls.items()}
 

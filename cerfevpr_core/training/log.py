@@ -34,6 +34,8 @@ class TrainingLog:
 
     def add(self, epoch: int, step: int, values: Row) -> None:
         """One row; what it does not name stays empty. `step` counts from the start."""
+        if not values:
+            return
         row: Row = {'epoch': epoch, 'step': step, **values}
         self._csv.writerow({name: _text(value) for name, value in row.items()})
         self._opened.flush()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ def start_processes(config: Config, count: int) -> Fabric:
     """
     with needs('train'):
         from lightning_fabric import Fabric
+    logging.getLogger('lightning_fabric').setLevel(logging.WARNING)  # it announces each start
     device = device_of(config)
     if count < 1 or (device.type == 'cuda' and count > torch.cuda.device_count()):
         there = f'1 to {torch.cuda.device_count()}' if device.type == 'cuda' else '1 or more'
@@ -41,6 +44,11 @@ def start_processes(config: Config, count: int) -> Fabric:
     if config.runtime.num_threads:
         torch.set_num_threads(config.runtime.num_threads)
     return fabric
+
+
+def is_first() -> bool:
+    """Whether this process speaks for all, also before they have found one another."""
+    return int(os.environ.get('RANK') or os.environ.get('LOCAL_RANK') or 0) == 0
 
 
 def _precision(config: Config, device: torch.device) -> Any:

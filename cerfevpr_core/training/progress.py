@@ -47,6 +47,10 @@ class Progress:
         self.best_recall, self.best_epoch, self.epochs_since_best = mean, self.epoch, 0
         return True
 
+    def is_stale(self, patience: int) -> bool:
+        """Whether so many epochs in a row found nothing better; 0: never."""
+        return 0 < patience <= self.epochs_since_best
+
 
 @dataclass(frozen=True)
 class Checkpoints:
