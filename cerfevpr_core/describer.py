@@ -16,6 +16,7 @@ from cerfevpr_core.heads import VladHead, local_features
 from cerfevpr_core.images import Image, to_tensor
 from cerfevpr_core.model import device_of, fingerprint, load_model
 from cerfevpr_core.trained import settled
+from cerfevpr_core.variants import VariantMaker
 
 Descriptor = NDArray[np.float32]
 Fitted = dict[str, NDArray[np.float32]]
@@ -30,12 +31,27 @@ class Describer:
         self.config = config = settled(config)
         self.device = device_of(config)
         self.model: Any = load_model(config).to(self.device)  # each has its own parts
+        # Not of the variants: a descriptor with them and one without are of one kind.
         self.fingerprint = fingerprint(config, self.model)
+        self.variants = VariantMaker(config.variants, config.backbone.image_size, self.device)
 
     @torch.inference_mode()
     def describe(self, image: Image) -> Descriptor:
-        """RGB (H, W, 3) -> (E,), unit length. Raises ImageError for a bad image."""
-        return self.model(self._batch(image)[None])[0].cpu().numpy()  # (1, V = 1, 3, H, W)
+        """RGB (H, W, 3) -> (E,), unit length, of a query. Raises ImageError for a bad image."""
+        if self.config.variants.at_query and self.joins_variants:
+            return self._describe(self.variants.stack(image)[None])[0]  # of (1, V, 3, H, W)
+        return self._describe(self._batch(image)[None])[0]  # of (1, V = 1, 3, H, W)
+
+    @torch.inference_mode()
+    def describe_keyframe(self, image: Image) -> Descriptor:
+        """RGB (H, W, 3) -> (P, E): one of all variants, or one of each if they are not joined."""
+        stack = self.variants.stack(image)  # (V, 3, H, W)
+        return self._describe(stack[None] if self.joins_variants else stack[:, None])
+
+    @property
+    def joins_variants(self) -> bool:
+        """Whether the model makes one descriptor of all variants of an image."""
+        return self.config.method == 'cerfevpr'
 
     @property
     def needs_fit(self) -> bool:
@@ -70,6 +86,11 @@ class Describer:
         """Take what was fitted when the map was built."""
         if 'vocabulary' in fitted:
             self.model.head.load_vocabulary(fitted['vocabulary'])
+
+    def _describe(self, variants: torch.Tensor) -> Descriptor:
+        """(B, V, 3, H, W) -> (B, E); one at a time, so that a batch changes nothing."""
+        rows = [self.model(each[None].to(self.device)) for each in variants]
+        return torch.cat(rows).cpu().numpy()
 
     def _batch(self, image: Image) -> torch.Tensor:
         return to_tensor(image, self.config.backbone.image_size).to(self.device)[None]

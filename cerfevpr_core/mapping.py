@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -119,8 +119,9 @@ def _add(
 
 
 def _keyframe(describer: Describer, frame: Frame, config: Config, extras: Extras) -> Keyframe:
-    return keyframe(
-        View(frame.image, describer.describe(frame.image)),
+    descriptors = describer.describe_keyframe(frame.image)  # (P, E), the original's own last
+    made = keyframe(
+        View(frame.image, descriptors[-1]),
         frame.name,
         config.map.thumbnail_px,
         traverse=extras.traverse,
@@ -128,6 +129,7 @@ def _keyframe(describer: Describer, frame: Frame, config: Config, extras: Extras
         pose=extras.poses.find(frame.name, frame.stamp_ns) if extras.poses else None,
         camera=extras.camera,
     )
+    return replace(made, descriptors=descriptors)
 
 
 def _images(frames: Iterable[Frame]) -> Iterator[Image]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -103,6 +104,22 @@ def count_up(what: str) -> Callable[[int, int], None]:
             progress.stop()
 
     return show
+
+
+@contextlib.contextmanager
+def losses_bar(what: str) -> Iterator[Callable[[int, int, dict[str, float]], None]]:
+    """A progress callback (step, steps, losses) that shows a bar and the running means."""
+    means: dict[str, float] = {}
+    with Progress(*_columns(), TextColumn('{task.fields[losses]}'), console=STDERR) as progress:
+        task = progress.add_task(what, losses='')
+
+        def show(step: int, steps: int, losses: dict[str, float]) -> None:
+            for name, loss in losses.items():
+                means[name] = means.get(name, loss) + 0.02 * (loss - means.get(name, loss))
+            text = '  '.join(f'{name} {mean:.3f}' for name, mean in means.items())
+            progress.update(task, completed=step, total=steps, losses=text)
+
+        yield show
 
 
 def write_json(content: object, file: Path) -> None:

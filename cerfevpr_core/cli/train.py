@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from cerfevpr_core.cli import train_descriptor
+from cerfevpr_core.cli import train_descriptor, train_gan
 
 
 def add_commands(commands: Any) -> None:
     """Put the trainings under the program's commands."""
     parser = commands.add_parser('train', help='train generators and descriptors')
     actions = parser.add_subparsers(required=True, metavar='NETWORK')
-    for part in (train_descriptor,):
+    for part in (train_descriptor, train_gan):
         part.add_action(actions)

@@ -87,6 +87,24 @@ class GanConfig:
 
     num_filters: _Count = 32  # of the generator's first layer
     num_blocks: _Count = 6  # residual blocks of the generator
+    discriminator: Literal['patch', 'features', 'both'] = 'patch'  # on pixels, frozen features
+    discriminator_filters: _Count = 32  # of a discriminator's first layer
+    adversarial: Literal['least_squares', 'cross_entropy'] = 'least_squares'
+    discriminator_noise: Annotated[float, Field(ge=0)] = 0.0  # on what it sees, of 1 = white
+    contrast: Annotated[float, Field(ge=0)] = 0.0  # weight of the other condition as not real
+    adversarial_weight: Annotated[float, Field(gt=0)] = 1.0
+    cycle_weight: Annotated[float, Field(ge=0)] = 10.0  # lambda of eq. 1
+    identity_weight: Annotated[float, Field(ge=0)] = 5.0
+    pool_size: Annotated[int, Field(ge=0)] = 50  # generated images of earlier steps
+    crop_px: Annotated[int, Field(ge=32, le=1024)] = 128  # side of the square the networks see
+    batch_size: _Count = 1
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4  # of the generators
+    discriminator_learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    warmup_steps: Annotated[int, Field(ge=0)] = 0  # generators' learning rate up from 0
+    steps: _Count = 20000
+    decay_steps: Annotated[int, Field(ge=0)] = 10000  # the last ones: learning rate down to 0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.999  # weights saved: running mean; 0: last
+    checkpoint_steps: _Count = 500  # between checkpoints and sample sheets
     seed: Annotated[int, Field(ge=0)] = 0
 
 

@@ -85,8 +85,10 @@ def _evaluate_once(
 
     fit(describer, StrictFrames(database), named)
     known = named(StrictFrames(database), 'describing the database', len(database))
-    vectors = np.stack([describer.describe(frame.image) for frame in known])
-    index = VectorIndex.build('flat', np.arange(len(vectors)), vectors)
+    # (M, P, E): P descriptors of each image, of which the best counts
+    vectors = np.stack([describer.describe_keyframe(frame.image) for frame in known])
+    owners = np.repeat(np.arange(len(vectors)), vectors.shape[1])
+    index = VectorIndex.build('flat', owners, vectors.reshape(len(owners), -1))
     ranked, similarity, describe_ms, search_ms = [], [], [], []
     top_k = min(max(RECALL_AT), len(database))
     for frame in named(StrictFrames(queries), 'localizing the queries', len(queries)):
@@ -97,11 +99,11 @@ def _evaluate_once(
         search_ms.append(1000 * (time.perf_counter() - described))
         describe_ms.append(1000 * (described - start))
         ranked.append([row for row, _ in found])
-        similarity.append(vectors @ descriptor)
+        similarity.append((vectors @ descriptor).max(axis=1))
     order, matrix = np.array(ranked), np.stack(similarity)
     first = np.take_along_axis(matrix, order[:, :1], axis=1)[:, 0]
     scores = score(order, first, positives.right)
-    return MethodResult(name, vectors.shape[1], scores, order, matrix, describe_ms, search_ms)
+    return MethodResult(name, vectors.shape[2], scores, order, matrix, describe_ms, search_ms)
 
 
 def _mean(results: Sequence[MethodResult]) -> MethodResult:

@@ -1,0 +1,1 @@
+"""CycleGAN (section 3.1): two generators, two patch discriminators and their losses."""
