@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cerfevpr_core.config import EncoderConfig
 from cerfevpr_core.errors import ConfigError
+from cerfevpr_core.projection import CompactProjection, TokenProjection
 
 
 class RobustEncoder(nn.Module):
@@ -14,9 +14,12 @@ class RobustEncoder(nn.Module):
 
     Each pyramid position attends to the same position of the image's other variants, never to
     another image, so that a descriptor is the same in any batch. The original is the last variant.
+    The tokens are `num_cells` cells, then words.
     """
 
-    def __init__(self, config: EncoderConfig, num_tokens: int, dim: int) -> None:
+    def __init__(
+        self, config: EncoderConfig, num_tokens: int, dim: int, num_cells: int | None = None
+    ) -> None:
         super().__init__()
         if dim % config.num_heads:
             raise ConfigError(
@@ -35,17 +38,25 @@ class RobustEncoder(nn.Module):
             )
             for _ in range(config.num_layers)
         )
-        token_dim = config.token_dim or dim
-        out_tokens = config.num_tokens or num_tokens
-        self.project = nn.Linear(dim, token_dim) if config.token_dim else nn.Identity()
-        self.mix = nn.Linear(num_tokens, out_tokens) if config.num_tokens else nn.Identity()
-        self.descriptor_dim = out_tokens * token_dim
+        num_cells = num_tokens if num_cells is None else num_cells
+        self.projection = (
+            CompactProjection(config, num_cells, num_tokens - num_cells, dim)
+            if config.descriptor_dim
+            else TokenProjection(config, num_tokens, dim)
+        )
+        self.descriptor_dim = self.projection.descriptor_dim
 
     def forward(self, fused: Tensor) -> Tensor:
-        num_images, _, num_tokens, _ = fused.shape
+        num_images, num_variants, num_tokens, _ = fused.shape
         rows = fused.transpose(1, 2).flatten(0, 1)  # (B*T, V, D)
         for layer in self.layers:
             rows = layer(rows)  # eqs 9 and 10
         original = rows[:, -1].unflatten(0, (num_images, num_tokens))  # (B, T, D)
-        projected = self.project(original).transpose(1, 2)  # (B, d, T)
-        return F.normalize(self.mix(projected).flatten(1), dim=1)  # (B, E), eq. 11
+        return self.projection(original)  # (B, E), eq. 11
+
+    def start_as_identity(self) -> None:
+        """Silence the layers' branches, so that training starts from the tokens as they are."""
+        for layer in self.layers:
+            for linear in (layer.self_attn.out_proj, layer.linear2):
+                nn.init.zeros_(linear.weight)
+                nn.init.zeros_(linear.bias)

@@ -26,7 +26,9 @@ class CerfeVPR(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.fusion = PyramidFusion(config.fusion, backbone.dim)
-        self.encoder = RobustEncoder(config.encoder, self.fusion.num_tokens, backbone.dim)
+        self.encoder = RobustEncoder(
+            config.encoder, self.fusion.num_tokens, backbone.dim, self.fusion.num_cells
+        )
         self.descriptor_dim = self.encoder.descriptor_dim
 
     def forward(self, variants: Tensor) -> Tensor:

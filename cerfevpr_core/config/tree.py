@@ -59,17 +59,21 @@ class FusionConfig:
     """Pyramid fusion (eq. 7)."""
 
     levels: _Sizes = (2, 3, 4)
+    num_words: Annotated[int, Field(ge=0)] = 0  # visual words beside the cells
+    unit_tokens: bool = False  # every token to unit length
 
 
 @dataclass(frozen=True, config=_STRICT)
 class EncoderConfig:
-    """Robust encoder (eqs 8-11). E = num_tokens * token_dim."""
+    """Robust encoder (eqs 8-11). E = descriptor_dim, or else num_tokens * token_dim."""
 
     num_layers: Annotated[int, Field(ge=0)] = 2
     num_heads: _Count = 8
     ffn_dim: _Count = 2048
     num_tokens: Annotated[int, Field(ge=0)] = 0  # 0: keep T; else W_proj mixes T -> num_tokens
     token_dim: Annotated[int, Field(ge=0)] = 0  # 0: keep D
+    descriptor_dim: Annotated[int, Field(ge=0)] = 0  # 0: the tokens, flattened; else compact
+    word_weight: Annotated[float, Field(ge=0, le=1)] = 0.85  # of the words in a compact one
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -138,6 +142,7 @@ class TrainConfig:
     radius_m: Annotated[float, Field(gt=0)] = 3.0  # images so near, looking alike, are one place
     max_turn_deg: Annotated[float, Field(gt=0, le=180)] = 40.0  # looking alike: turned at most so
     apart_m: Annotated[float, Field(ge=0)] = 10.0  # places nearer than this share no batch
+    min_inliers: _Count = 8  # of two images that overlap, where that is checked
     validation_radius_m: Annotated[float, Field(gt=0)] = 5.0
     patience: Annotated[int, Field(ge=0)] = 3  # epochs without a better recall; 0: never stop
     checkpoint_every_s: Annotated[float, Field(ge=0)] = 600.0  # and after each epoch
