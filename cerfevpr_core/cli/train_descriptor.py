@@ -51,6 +51,12 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         metavar='DIR',
         help='a held-out traverse: database/, queries/, positions.csv; may be repeated',
     )
+    parser.add_argument(
+        '--check-overlap',
+        type=Path,
+        metavar='FILE',
+        help='leave out images that do not overlap their place; FILE keeps what was compared',
+    )
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -90,10 +96,12 @@ def _list(options: argparse.Namespace) -> None:
 
 def _read(options: argparse.Namespace, config: Config) -> tuple[PlaceSet, list[Traverse]]:
     """The places without the images that are held out for validation."""
-    from cerfevpr_core.data.places import read_places
+    from cerfevpr_core.data.places import keep_overlapping, read_places
     from cerfevpr_core.training.validation import held_out, read_traverse
 
     radius_m = config.train.validation_radius_m
     validation = [read_traverse(folder, radius_m) for folder in options.validation]
     places = read_places(options.places, config.train, options.layout, held_out(validation))
+    if options.check_overlap:
+        places = keep_overlapping(places, config.train.min_inliers, options.check_overlap, track)
     return places, validation

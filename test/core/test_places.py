@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PilImage
 from samples import write_pictures
 
 from cerfevpr_core.config import TrainConfig
-from cerfevpr_core.data.places import read_places
+from cerfevpr_core.data.places import Place, PlaceSet, keep_overlapping, read_places
+from cerfevpr_core.data.places.overlap import count_inliers
 from cerfevpr_core.data.places.positions import Shot, group
 from cerfevpr_core.errors import ConfigError, ImageError
 from cerfevpr_core.geometry import Pose
@@ -158,11 +160,76 @@ def test_a_gsv_table_without_its_columns_is_named(tmp_path: Path) -> None:
         read_places([tmp_path], TrainConfig())
 
 
+def write_views(folder: Path) -> PlaceSet:
+    """Two views of one scene and one of another, at one position; then two of a third scene."""
+    files = []
+    folder.mkdir()
+    for name, seed, left in (('a', 0, 0), ('b', 0, 40), ('wall', 1, 0), ('c', 2, 0), ('d', 2, 40)):
+        files.append(folder / f'{name}.png')
+        spots = np.random.default_rng(seed).integers(0, 256, (32, 48, 3), np.uint8)
+        scene = PilImage.fromarray(spots).resize((360, 240), PilImage.Resampling.BICUBIC)
+        scene.crop((left, 0, left + 320, 240)).save(files[-1])
+    here, there = Place('0', tuple(files[:3]), (0, 0)), Place('1', tuple(files[3:]), (90, 0))
+    return PlaceSet((here, there))
+
+
+def test_images_that_do_not_overlap_their_place_are_left_out_and_counted(tmp_path: Path) -> None:
+    places = keep_overlapping(write_views(tmp_path / 'views'), 8, tmp_path / 'known.json')
+    assert names(places) == {'0-0': ['a.png', 'b.png'], '1-0': ['c.png', 'd.png']}
+    assert '1 images without a proven overlap' in places.summary()
+
+
+def test_what_was_compared_is_kept(tmp_path: Path, monkeypatch) -> None:
+    views = write_views(tmp_path / 'views')
+    first = keep_overlapping(views, 8, tmp_path / 'known.json')
+    monkeypatch.setattr('cerfevpr_core.data.places.overlap.count_inliers', None)
+    assert keep_overlapping(views, 8, tmp_path / 'known.json') == first
+    (tmp_path / 'known.json').write_text('[1]')
+    with pytest.raises(ConfigError, match='does not hold counted overlaps; choose another'):
+        keep_overlapping(views, 8, tmp_path / 'known.json')
+
+
+def test_the_overlap_of_places_without_a_position_is_their_makers_word(tmp_path: Path) -> None:
+    files = write_views(tmp_path / 'views').places[0].files
+    places = PlaceSet((Place('0', files), Place('1', files)))
+    assert keep_overlapping(places, 8, tmp_path / 'known.json').places == places.places
+
+
+def test_no_overlap_at_all_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r'0 places are left of 2 whose images overlap'):
+        keep_overlapping(write_views(tmp_path / 'views'), 10**6, tmp_path / 'known.json')
+
+
+def test_a_place_with_views_to_several_sides_is_split(tmp_path: Path) -> None:
+    views = write_views(tmp_path / 'views')
+    together = Place('0', views.places[0].files + views.places[1].files, (0, 0), 'museum')
+    places = keep_overlapping(PlaceSet((together,)), 8, tmp_path / 'known.json')
+    assert sorted(names(places).values()) == [['a.png', 'b.png'], ['c.png', 'd.png']]
+    assert {(p.position_m, p.frame) for p in places.places} == {((0, 0), 'museum')}
+
+
+@pytest.mark.data
+def test_views_of_real_neighbours_overlap_and_those_of_strangers_do_not(data: Path) -> None:
+    folder = data / 'train_places' / 'getty' / 'train'
+    near = [  # two spots 0.7 m apart whose views start at other headings
+        count_inliers(folder / f'IMG4186_{i}.jpg', folder / f'IMG3391_{j}.jpg') >= 8
+        for i in range(1, 5)
+        for j in range(1, 5)
+    ]
+    far = [
+        count_inliers(folder / f'IMG4186_{i}.jpg', folder / f'IMG3302_{j}.jpg') >= 8
+        for i in range(1, 5)
+        for j in range(1, 5)
+    ]
+    assert sum(near) >= 2
+    assert sum(far) == 0
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(
     ('name', 'num_places', 'num_images'),
     [
-        ('getty', 900, 4500),
+        ('getty', 250, 5900),
         ('amos_webcams', 17, 1722),
         ('ie_tower', 90, 1300),
         ('iiith_campus', 10, 30),

@@ -1,6 +1,7 @@
 """Places to train on: readers for public sets, folders of places, and traverses with poses."""
 
+from cerfevpr_core.data.places.overlap import keep_overlapping
 from cerfevpr_core.data.places.place import Place, PlaceSet
 from cerfevpr_core.data.places.read import Layout, read_places
 
-__all__ = ['Layout', 'Place', 'PlaceSet', 'read_places']
+__all__ = ['Layout', 'Place', 'PlaceSet', 'keep_overlapping', 'read_places']

@@ -84,6 +84,7 @@ def _read(root: Path, config: TrainConfig, layout: Layout) -> tuple[list[Place],
     if layout == 'gsv_cities':
         return read_gsv_cities(root)
     if layout == 'getty':
+        log.info('%s has views to all sides of a spot: --check-overlap tells them apart', root)
         return read_getty(root, config)
     if layout == 'ie_tower':
         return read_ie_tower(root)

@@ -16,10 +16,14 @@ _M_PER_UNIT = 0.111
 
 
 def read_getty(root: Path, config: TrainConfig) -> tuple[list[Place], int]:
-    """Museum spots; an id's last digit is the view, which looks the same way at every spot."""
+    """Museum spots with views to all sides, by position alone.
+
+    The number of a view does not say which way it looks: only a check of the overlap finds which
+    views of neighbouring spots show the same.
+    """
     rows = _rows(root / 'train.csv', ('id', 'x', 'y'))
     shots = [
-        Shot(file, float(row['x']), float(row['y']), 90.0 * int(row['id'].rpartition('_')[2]))
+        Shot(file, float(row['x']), float(row['y']))
         for row in rows
         for file in [root / 'train' / f'{row["id"]}.jpg']
         if file.is_file()
