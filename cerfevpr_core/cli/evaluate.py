@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -41,10 +42,13 @@ def add_commands(commands: Any) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from cerfevpr_core.evaluation.evaluate import evaluate_method
     from cerfevpr_core.images import list_images
+    from cerfevpr_core.trained import settled
 
     overrides = {'backbone.name': options.backbone} if options.backbone else {}
     config = load_config(options.config, options.assignments, overrides)
     methods = _methods(options.methods, config)
+    if 'cerfevpr' in methods:  # all methods on the trained descriptor's backbone
+        config = settled(replace(config, method='cerfevpr'))
     if options.seeds < 1:
         raise ConfigError(f'--seeds {options.seeds}: expected 1 or more')
     database, queries = list_images(options.database), list_images(options.queries)

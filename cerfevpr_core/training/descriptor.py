@@ -204,8 +204,10 @@ class _Training:
         """Recall at 1 of each traverse, found by the first process and told to all."""
         recalls = {}
         if self.fabric.is_global_zero:
-            size = self.config.backbone.image_size
-            recalls = {t.name: recall_at_1(self.model, t, size) for t in validation}
+            mapped = self.pictures.stack
+            alone = original_alone(self.config.backbone.image_size)
+            asked = mapped if self.config.variants.at_query else alone
+            recalls = {t.name: recall_at_1(self.model, t, mapped, asked) for t in validation}
         return self.fabric.broadcast(recalls)
 
     def _save(self) -> None:

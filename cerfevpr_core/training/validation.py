@@ -13,7 +13,8 @@ from torch import nn
 
 from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.evaluation.protocol import positives_by_radius
-from cerfevpr_core.images import list_images, read_image, to_tensor
+from cerfevpr_core.images import list_images, read_image
+from cerfevpr_core.training.pictures import Stack
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,17 @@ def held_out(traverses: Sequence[Traverse]) -> frozenset[Path]:
 
 
 @torch.inference_mode()
-def recall_at_1(model: nn.Module, traverse: Traverse, size: tuple[int, ...]) -> float:
-    """Percentage of the answerable queries whose nearest database image is right; batch 1."""
+def recall_at_1(
+    model: nn.Module, traverse: Traverse, database_stack: Stack, query_stack: Stack
+) -> float:
+    """Percentage of the answerable queries whose nearest database image is right.
+
+    One image at a time, with the variants that a map's images and queries will have.
+    """
     was_training = model.training
     model.eval()
-    database = _describe(model, traverse.database, size)
-    queries = _describe(model, traverse.queries, size)
+    database = _describe(model, traverse.database, database_stack)
+    queries = _describe(model, traverse.queries, query_stack)
     model.train(was_training)
     nearest = (queries @ database.T).argmax(axis=1)
     answerable = traverse.right.any(axis=1)
@@ -62,12 +68,7 @@ def recall_at_1(model: nn.Module, traverse: Traverse, size: tuple[int, ...]) -> 
     return 100 * float(hits[answerable].mean())
 
 
-def _describe(
-    model: nn.Module, files: Sequence[Path], size: tuple[int, ...]
-) -> NDArray[np.float32]:
+def _describe(model: nn.Module, files: Sequence[Path], stack: Stack) -> NDArray[np.float32]:
     device = next(model.parameters()).device
-    rows = [
-        model(to_tensor(read_image(file), size)[None, None].to(device))[0].float().cpu().numpy()
-        for file in files
-    ]
-    return np.stack(rows)
+    rows = [model(stack(read_image(file))[None].to(device))[0] for file in files]
+    return torch.stack(rows).float().cpu().numpy()
