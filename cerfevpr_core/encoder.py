@@ -47,7 +47,7 @@ class RobustEncoder(nn.Module):
         self.descriptor_dim = self.projection.descriptor_dim
 
     def forward(self, fused: Tensor) -> Tensor:
-        num_images, num_variants, num_tokens, _ = fused.shape
+        num_images, _, num_tokens, _ = fused.shape
         rows = fused.transpose(1, 2).flatten(0, 1)  # (B*T, V, D)
         for layer in self.layers:
             rows = layer(rows)  # eqs 9 and 10
@@ -57,6 +57,6 @@ class RobustEncoder(nn.Module):
     def start_as_identity(self) -> None:
         """Silence the layers' branches, so that training starts from the tokens as they are."""
         for layer in self.layers:
-            for linear in (layer.self_attn.out_proj, layer.linear2):
-                nn.init.zeros_(linear.weight)
-                nn.init.zeros_(linear.bias)
+            for name in ('self_attn.out_proj', 'linear2'):
+                for parameter in layer.get_submodule(name).parameters():
+                    nn.init.zeros_(parameter)

@@ -28,13 +28,15 @@ class PyramidFusion(nn.Module):
         self.mix = nn.Conv2d(dim, dim, kernel_size=1)
         nn.init.dirac_(self.mix.weight)
         nn.init.constant_(self.mix.get_parameter('bias'), 0)
-        self.words = nn.Parameter(F.normalize(torch.randn(config.num_words, dim), dim=1))
+        self.words: Tensor | None = None
+        if config.num_words:
+            self.words = nn.Parameter(F.normalize(torch.randn(config.num_words, dim), dim=1))
 
     def forward(self, tokens: Tokens) -> Tensor:
         patches = self.mix(tokens.patches)
         cells = [F.adaptive_avg_pool2d(patches, n).flatten(2) for n in self.levels]  # (B, D, n*n)
         fused = torch.cat([tokens.cls.unsqueeze(2), *cells], dim=2).transpose(1, 2)  # (B, T, D)
-        if len(self.words):
+        if self.words is not None:
             fused = torch.cat([fused, word_residuals(patches, self.words)], dim=1)
         return F.normalize(fused, dim=2) if self.unit_tokens else fused
 

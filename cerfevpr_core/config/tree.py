@@ -138,6 +138,9 @@ class TrainConfig:
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     amp: Literal['auto', 'off', 'bf16', 'fp16'] = 'auto'  # auto: bf16 on a GPU, off elsewhere
     augment: Annotated[float, Field(ge=0, le=1)] = 0.5  # strength; 0: none
+    num_tuned: Annotated[int, Field(ge=0)] = 0  # last blocks or stages of the backbone that learn
+    start_images: Annotated[int, Field(ge=2)] = 2500  # that a compact projection is fitted on
+    teacher_weight: Annotated[float, Field(ge=0)] = 0.0  # of staying near the start; 0: free
     variant_dropout: Annotated[float, Field(ge=0, le=1)] = 0.5  # chance to be left out
     radius_m: Annotated[float, Field(gt=0)] = 3.0  # images so near, looking alike, are one place
     max_turn_deg: Annotated[float, Field(gt=0, le=180)] = 40.0  # looking alike: turned at most so

@@ -1,4 +1,4 @@
-"""Seeded changes of light and view; the variants of an image all change alike."""
+"""Seeded changes of light, season, view and resolution; an image's variants all change alike."""
 
 from __future__ import annotations
 
@@ -9,21 +9,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cerfevpr_core.training.weather import cast_shadows, change_to_night, change_to_snow
+
 
 def augment(variants: Tensor, strength: float, seed: int) -> Tensor:
-    """Variants (V, 3, H, W) in [0, 1] -> the same, seen a little differently; 0 changes nothing.
+    """Variants (V, 3, H, W) in [0, 1] -> the same, seen differently; strength 0 changes nothing.
 
-    Mild homography with crop, brightness, contrast, gamma, colour cast, saturation, blur, noise
-    and a grey rectangle. Never mirrored: a mirrored place is another place.
+    Mild homography with crop; night, snow or shadow; exposure, contrast and colour; few pixels,
+    noise and a passer-by. A third of the samples changes only a little, as a map image does.
+    Never mirrored: a mirrored place is another place.
     """
     if strength == 0:
         return variants
     rng = np.random.default_rng(seed)
+    is_mild = rng.random() < 1 / 3
+    strength = 0.3 * strength if is_mild else strength
     seen = _move(variants, strength, rng)
+    if not is_mild and rng.random() < 0.8 * strength:
+        kind = rng.random()
+        change = change_to_night if kind < 0.5 else change_to_snow if kind < 0.8 else cast_shadows
+        seen = change(seen.clamp(0, 1), rng)
     seen = _relight(seen, strength, rng)
-    seen = _blur(seen, strength, rng)
+    seen = _shrink(seen, strength, rng)
     noise = rng.normal(size=seen.shape[1:]).astype(np.float32)
-    seen = seen + float(rng.uniform(0, 0.06)) * strength * torch.from_numpy(noise)
+    seen = seen + float(rng.uniform(0, 0.04)) * strength * torch.from_numpy(noise)
     return _erase(seen, strength, rng).clamp(0, 1)
 
 
@@ -61,14 +70,18 @@ def _relight(images: Tensor, strength: float, rng: np.random.Generator) -> Tenso
     return grey + (images - grey) * saturation
 
 
-def _blur(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
-    factor = 1 + 2 * strength * rng.random()
-    if rng.random() > 0.3 * strength:
-        return images
+def _shrink(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
+    """A small picture enlarged again, down to 40 pixels across, half as many high."""
     height, width = images.shape[2:]
-    small = (max(1, int(height / factor)), max(1, int(width / factor)))
+    share = float(rng.uniform(0.18, 0.6))
+    flatness = float(rng.choice([0.5, 0.75, 1.0]))
+    is_smooth = rng.random() < 0.5
+    if rng.random() > 0.4 * strength:
+        return images
+    small = (max(8, int(height * share * flatness)), max(8, int(width * share)))
     small_images = F.interpolate(images, small, mode='bilinear', antialias=True)
-    return F.interpolate(small_images, (height, width), mode='bilinear')
+    mode = 'bicubic' if is_smooth else 'bilinear'
+    return F.interpolate(small_images, (height, width), mode=mode).clamp(0, 1)
 
 
 def _erase(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:

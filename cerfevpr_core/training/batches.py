@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ class Batches:
     """The batches of an epoch, all the same whichever process asks and wherever it starts.
 
     Places that lie nearer than `apart_m` never share a batch: their images may overlap, and the
-    loss would push them apart.
+    loss would push them apart. With `shares`, by source, each source has its share of every batch.
     """
 
     def __init__(
@@ -41,12 +41,14 @@ class Batches:
         config: TrainConfig,
         num_conditions: int = 0,
         num_processes: int = 1,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         self.places, self.config, self.num_conditions = places, config, num_conditions
         self.num_processes = num_processes
         self.num_places = self._shared(min(config.num_places, len(places)))
         self.num_steps = config.steps_per_epoch or max(1, len(places) // self.num_places)
         self._groups = _groups(places)
+        self._sources = _sources(places, shares or {}, self.num_places)
         self._warned = False
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[list[Sample]]:
@@ -57,21 +59,33 @@ class Batches:
 
     def _places_of(self, epoch: int) -> Iterator[list[int]]:
         rng = np.random.default_rng([self.config.seed, _ORDER, epoch])
-        waiting: list[int] = []
+        waiting: list[list[int]] = [[] for _ in self._sources]
         for _ in range(self.num_steps):
             chosen: list[int] = []
-            for refill in (False, True):  # a fresh shuffle where the last one cannot fill a batch
-                if refill:
-                    waiting += [int(n) for n in rng.permutation(len(self.places))]
-                passed: list[int] = []
-                while waiting and len(chosen) < self.num_places:
-                    number = waiting.pop(0)
-                    fits = number not in chosen and not self._too_near(number, chosen)
-                    (chosen if fits else passed).append(number)
-                waiting = passed + waiting
-                if len(chosen) == self.num_places:
-                    break
+            for queue, (members, count) in zip(waiting, self._sources, strict=True):
+                self._draw(chosen, len(chosen) + count, queue, members, rng)
             yield self._full(chosen)
+
+    def _draw(
+        self,
+        chosen: list[int],
+        wanted: int,
+        queue: list[int],
+        members: Sequence[int],
+        rng: np.random.Generator,
+    ) -> None:
+        """Move places from a queue to a batch until it holds so many, or none of them fits."""
+        for refill in (False, True):  # a fresh shuffle where the last one cannot fill a batch
+            if refill:
+                queue += [members[int(n)] for n in rng.permutation(len(members))]
+            passed: list[int] = []
+            while queue and len(chosen) < wanted:
+                number = queue.pop(0)
+                fits = number not in chosen and not self._too_near(number, chosen)
+                (chosen if fits else passed).append(number)
+            queue[:0] = passed
+            if len(chosen) == wanted:
+                break
 
     def _full(self, chosen: list[int]) -> list[int]:
         """A batch that is smaller than asked for is said once."""
@@ -140,3 +154,20 @@ def _groups(places: Sequence[Place]) -> list[tuple[int, NDArray[np.float64]]]:
         else (-1, np.zeros(2))
         for p in places
     ]
+
+
+def _sources(
+    places: Sequence[Place], shares: Mapping[str, float], num_places: int
+) -> list[tuple[list[int], int]]:
+    """Each source's places, and how many of them a batch holds; without shares, one source."""
+    if not shares:
+        return [(list(range(len(places))), num_places)]
+    members: dict[str, list[int]] = {source: [] for source in shares}
+    for number, place in enumerate(places):
+        members[place.source].append(number)
+    exact = {s: shares[s] * num_places / sum(shares.values()) for s in shares if members[s]}
+    counts = {source: int(count) for source, count in exact.items()}
+    by_rest = sorted(exact, key=lambda source: counts[source] - exact[source])
+    for source in by_rest[: num_places - sum(counts.values())]:
+        counts[source] += 1
+    return [(members[source], count) for source, count in counts.items() if count]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +17,16 @@ from torch.utils.data import DataLoader
 from cerfevpr_core.config import Config
 from cerfevpr_core.data.places import PlaceSet
 from cerfevpr_core.errors import TrainingError
-from cerfevpr_core.model import new_model
-from cerfevpr_core.trained import fill, read_descriptor, settled
 from cerfevpr_core.training.batches import Batches, share
+from cerfevpr_core.training.begin import (
+    model_to_train,
+    objective_of,
+    settings_of_training,
+    stack_of,
+)
 from cerfevpr_core.training.large_batch import backward_whole_batch
 from cerfevpr_core.training.log import TrainingLog
-from cerfevpr_core.training.objective import MultiSimilarity, Objective, Targets
+from cerfevpr_core.training.objective import Objective, Targets
 from cerfevpr_core.training.pictures import Pictures, Stack, collate, original_alone
 from cerfevpr_core.training.processes import Fabric, start_processes
 from cerfevpr_core.training.progress import Checkpoints, Progress
@@ -63,13 +67,15 @@ def train_descriptor(
     without an `objective` it is the multi-similarity loss; `stack` makes an image's variants.
     Raises ConfigError, ImageError, WeightsError, and TrainingError where it cannot go on.
     """
-    config = _starting(config)
+    config = settings_of_training(config)
     checkpoints = Checkpoints(out, config, places)
     checkpoints.prepare(resume)  # before other processes start, so that all see the same
-    objective = objective or MultiSimilarity(config.train)
     fabric = start_processes(config, num_processes)
     torch.manual_seed(config.train.seed)  # of the layers that start at random
-    training = _Training(fabric, model or _model(config), objective, checkpoints, stack)
+    shown = watch if fabric.is_global_zero else Watch()
+    model = model or model_to_train(config, places, shown.track, resumes=resume)
+    objective = objective or objective_of(config, model, places, out, shown.track, resumes=resume)
+    training = _Training(fabric, model, objective, checkpoints, stack)
     if resume:
         training.progress = checkpoints.load(training.model, training.adam, training.precision)
     with ExitStack() as opened:
@@ -77,7 +83,7 @@ def train_descriptor(
         if fabric.is_global_zero:
             log = TrainingLog(out, _columns(validation), training.progress.steps_done)
             opened.enter_context(log)
-        training.run(validation, log, watch if fabric.is_global_zero else Watch())
+        training.run(validation, log, shown)
     return training.progress
 
 
@@ -105,8 +111,14 @@ class _Training:
         self.precision = fabric.strategy.precision
         places = checkpoints.places.places
         num_conditions = len(self.config.variants.conditions)
-        self.batches = Batches(places, self.train, num_conditions, fabric.world_size)
-        self.pictures = Pictures(places, stack or _stack(self.config), self.train.augment)
+        self.batches = Batches(
+            places,
+            self.train,
+            num_conditions,
+            fabric.world_size,
+            checkpoints.places.shares,
+        )
+        self.pictures = Pictures(places, stack or stack_of(self.config), self.train.augment)
 
     def run(self, validation: Sequence[Traverse], log: TrainingLog | None, watch: Watch) -> None:
         """Epochs until there are enough, or validation finds no better one."""
@@ -212,29 +224,6 @@ class _Training:
 
     def _save(self) -> None:
         self.checkpoints.save(self.progress, self.model, self.adam, self.precision)
-
-
-def _starting(config: Config) -> Config:
-    """The settings of what is trained: the method cerfevpr, as its file says if there is one."""
-    config = replace(config, method='cerfevpr')
-    return settled(config) if config.descriptor.weights else config
-
-
-def _model(config: Config) -> nn.Module:
-    model = new_model(config)
-    if config.descriptor.weights:
-        file = config.descriptor.weights
-        fill(model, read_descriptor(file).state, file)
-    return model
-
-
-def _stack(config: Config) -> Stack:
-    size = config.backbone.image_size
-    if not config.variants.conditions:
-        return original_alone(size)
-    from cerfevpr_core.variants import VariantMaker
-
-    return VariantMaker(config.variants, size).stack
 
 
 def _columns(validation: Sequence[Traverse]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a batch of descriptors is judged by: multi-similarity loss on hard pairs (section 3.5)."""
+"""What a batch of descriptors is judged by: hard pairs (section 3.5), and a teacher."""
 
 from __future__ import annotations
 
@@ -53,3 +53,21 @@ class MultiSimilarity:
         losses = found['losses'].flatten()  # (B,)
         num_hard = math.ceil(self.hard_fraction * len(losses))
         return losses.topk(num_hard).values.mean()
+
+
+class WithTeacher:
+    """A main objective, and `weight` times what the batch's other places are unlike the teacher's.
+
+    The teacher has one descriptor for each image as it is (M, E). Where two images show different
+    places, their similarity shall stay what the teacher found, however both are changed by
+    augmentation: a few places teach invariance, and nothing that the teacher told apart is lost.
+    """
+
+    def __init__(self, objective: Objective, teacher: Tensor, weight: float) -> None:
+        self.objective, self.teacher, self.weight = objective, teacher, weight
+
+    def __call__(self, descriptors: Tensor, targets: Targets) -> Tensor:
+        known = self.teacher.to(descriptors.device)[targets.images].to(descriptors)  # (B, E)
+        apart = targets.places.unsqueeze(1) != targets.places
+        error = (descriptors @ descriptors.T - known @ known.T)[apart]
+        return self.objective(descriptors, targets) + self.weight * error.pow(2).mean()

@@ -11,7 +11,7 @@ from PIL import Image as PilImage
 from samples import write_pictures
 
 from cerfevpr_core.config import TrainConfig
-from cerfevpr_core.data.places import Place, PlaceSet, keep_overlapping, read_places
+from cerfevpr_core.data.places import Place, PlaceSet, Source, keep_overlapping, read_places
 from cerfevpr_core.data.places.overlap import count_inliers
 from cerfevpr_core.data.places.positions import Shot, group
 from cerfevpr_core.errors import ConfigError, ImageError
@@ -32,7 +32,7 @@ def test_each_folder_is_a_place_in_natural_order(tmp_path: Path) -> None:
     for name in ('spot10', 'spot2'):
         write_pictures(tmp_path / name, [0, 1])
     (tmp_path / 'readme.txt').touch()
-    places = read_places([tmp_path], TrainConfig())
+    places = read_places([Source(tmp_path)], TrainConfig())
     assert names(places) == {'spot2': ['000.png', '001.png'], 'spot10': ['000.png', '001.png']}
     assert list(names(places)) == ['spot2', 'spot10']
     assert places.summary() == '2 places, 4 images'
@@ -43,7 +43,7 @@ def test_places_with_one_image_are_left_out_counted_and_said(tmp_path, caplog) -
         *(tmp_path / f'{place}/{i}.jpg' for place in 'ab' for i in range(2)), tmp_path / 'c/0.jpg'
     )
     with caplog.at_level(logging.WARNING):
-        places = read_places([tmp_path], TrainConfig())
+        places = read_places([Source(tmp_path)], TrainConfig())
     assert set(names(places)) == {'a', 'b'}
     assert '1 places with fewer than two images' in places.summary()
     assert 'left out: 1 places with fewer than two images' in caplog.text
@@ -52,20 +52,20 @@ def test_places_with_one_image_are_left_out_counted_and_said(tmp_path, caplog) -
 def test_no_places_left_is_an_error_that_counts(tmp_path: Path) -> None:
     touch(tmp_path / 'a/0.jpg', tmp_path / 'b/0.jpg')
     with pytest.raises(ConfigError, match=r'0 places with two images or more .*\(2 have fewer'):
-        read_places([tmp_path], TrainConfig())
+        read_places([Source(tmp_path)], TrainConfig())
 
 
 def test_a_folder_without_any_place_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match='holds no places; expected a folder with jpg or png'):
-        read_places([tmp_path], TrainConfig())
+        read_places([Source(tmp_path)], TrainConfig())
     with pytest.raises(ImageError, match='cannot read the folder'):
-        read_places([tmp_path / 'missing'], TrainConfig())
+        read_places([Source(tmp_path / 'missing')], TrainConfig())
 
 
 def test_what_validation_shows_is_never_trained_on(tmp_path: Path) -> None:
     touch(*(tmp_path / f'{place}/{i}.jpg' for place in 'abc' for i in range(3)))
     held_out = frozenset({(tmp_path / 'a/0.jpg').resolve(), (tmp_path / 'b/1.jpg').resolve()})
-    places = read_places([tmp_path], TrainConfig(), held_out=held_out)
+    places = read_places([Source(tmp_path)], TrainConfig(), held_out=held_out)
     assert names(places)['a'] == ['1.jpg', '2.jpg']
     assert '2 images that the validation shows' in places.summary()
 
@@ -87,7 +87,7 @@ def write_poses(folder: Path, poses: dict[str, tuple[float, float, float]]) -> N
 def test_traverses_of_one_frame_share_their_places(tmp_path: Path) -> None:
     write_poses(tmp_path / 'day', {'d0.jpg': (0, 0, 0), 'd1.jpg': (50, 0, 0)})
     write_poses(tmp_path / 'night', {'n0.jpg': (1, 0, 10), 'n1.jpg': (51, 0, -10)})
-    places = read_places([tmp_path], TrainConfig())
+    places = read_places([Source(tmp_path)], TrainConfig())
     assert sorted(map(sorted, names(places).values())) == [
         ['d0.jpg', 'n0.jpg'],
         ['d1.jpg', 'n1.jpg'],
@@ -98,7 +98,7 @@ def test_images_that_look_another_way_are_another_place(tmp_path: Path) -> None:
     east = {f'e{i}.jpg': (0.1 * i, 0, 170 + 10 * i) for i in range(2)}  # across 180 degrees
     west = {f'w{i}.jpg': (0.1 * i, 0, 5 * i) for i in range(2)}
     write_poses(tmp_path, east | west | {'far.jpg': (0, 0, -170)})
-    places = read_places([tmp_path], TrainConfig(max_turn_deg=25))
+    places = read_places([Source(tmp_path)], TrainConfig(max_turn_deg=25))
     assert sorted(names(places).values()) == [
         ['e0.jpg', 'e1.jpg', 'far.jpg'],
         ['w0.jpg', 'w1.jpg'],
@@ -109,7 +109,7 @@ def test_positions_without_headings_serve_too_and_images_without_are_counted(tmp
     touch(*(tmp_path / f'{i}.jpg' for i in range(5)))
     rows = ['name,x_m,y_m', '0.jpg,0,0', '1.jpg,1,0', '2.jpg,90,0', '3.jpg,90,1']
     (tmp_path / 'positions.csv').write_text('\n'.join(rows))
-    places = read_places([tmp_path], TrainConfig())
+    places = read_places([Source(tmp_path)], TrainConfig())
     assert sorted(names(places).values()) == [['0.jpg', '1.jpg'], ['2.jpg', '3.jpg']]
     assert '1 images that are listed but not there or without a position' in places.summary()
 
@@ -145,7 +145,7 @@ def write_gsv_cities(root: Path) -> Path:
 
 
 def test_gsv_cities_is_read_as_published(tmp_path: Path) -> None:
-    places = read_places([write_gsv_cities(tmp_path)], TrainConfig())
+    places = read_places([Source(write_gsv_cities(tmp_path))], TrainConfig())
     assert [p.name for p in places.places] == ['Lisbon-7', 'Lisbon-8']
     assert [len(p.files) for p in places.places] == [2, 2]
     north = places.places[1].position_m[1] - places.places[0].position_m[1]
@@ -157,7 +157,7 @@ def test_a_gsv_table_without_its_columns_is_named(tmp_path: Path) -> None:
     write_gsv_cities(tmp_path)
     (tmp_path / 'Dataframes' / 'Lisbon.csv').write_text('place,lat\n1,2\n')
     with pytest.raises(ConfigError, match=r'Lisbon.csv: expected the columns place_id,.* found'):
-        read_places([tmp_path], TrainConfig())
+        read_places([Source(tmp_path)], TrainConfig())
 
 
 def write_views(folder: Path) -> PlaceSet:
@@ -237,7 +237,7 @@ def test_views_of_real_neighbours_overlap_and_those_of_strangers_do_not(data: Pa
     ],
 )
 def test_the_sets_at_hand_are_read(data: Path, name, num_places, num_images) -> None:
-    places = read_places([data / 'train_places' / name], TrainConfig())
+    places = read_places([Source(data / 'train_places' / name)], TrainConfig())
     assert len(places.places) >= num_places
     assert places.num_images >= num_images
     assert all(f.is_file() for p in places.places[:5] for f in p.files)

@@ -19,7 +19,7 @@ from samples import assignments, picture, tiny_settings
 from cerfevpr_core.checkpoint import load_network, load_training
 from cerfevpr_core.cli import main
 from cerfevpr_core.config import Config, load_config, settings
-from cerfevpr_core.data.places import PlaceSet, read_places
+from cerfevpr_core.data.places import PlaceSet, Source, read_places
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.errors import ConfigError, ImageError, TrainingError, WeightsError
 from cerfevpr_core.images import to_tensor
@@ -80,7 +80,7 @@ def tiny(weights: Path, **more: object) -> dict[str, object]:
 
 @pytest.fixture
 def spots(tmp_path: Path) -> PlaceSet:
-    return read_places([write_places(tmp_path / 'spots')], Config().train)
+    return read_places([Source(write_places(tmp_path / 'spots'))], Config().train)
 
 
 @pytest.fixture
@@ -110,10 +110,10 @@ class Interrupted:
 
 
 def test_training_lowers_the_loss(spots, config, tmp_path: Path) -> None:
-    steps = config(train__epochs=12, train__num_places=6, train__augment=0.0, train__halve_every=0)
+    steps = config(train__epochs=24, train__num_places=6, train__augment=0.0, train__halve_every=0)
     train_descriptor(spots, tmp_path / 'out', steps)
     found = losses(tmp_path / 'out')
-    assert len(found) == 12
+    assert len(found) == 24
     assert found[-1] < 0.9 * found[0]
 
 

@@ -2,6 +2,6 @@
 
 from cerfevpr_core.data.places.overlap import keep_overlapping
 from cerfevpr_core.data.places.place import Place, PlaceSet
-from cerfevpr_core.data.places.read import Layout, read_places
+from cerfevpr_core.data.places.read import Layout, Source, read_places
 
-__all__ = ['Layout', 'Place', 'PlaceSet', 'keep_overlapping', 'read_places']
+__all__ = ['Layout', 'Place', 'PlaceSet', 'Source', 'keep_overlapping', 'read_places']

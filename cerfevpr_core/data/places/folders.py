@@ -33,3 +33,12 @@ def images_of(folder: Path) -> list[Path]:
     """The jpg and png files of a folder, in natural order; perhaps none."""
     files = [f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES]
     return sorted(files, key=lambda f: natural_key(f.name))
+
+
+def read_images(root: Path) -> list[Place]:
+    """Each image below a folder as a place of its own. Raises ImageError where there is none."""
+    folders = [root, *(f for f in sorted(root.rglob('*')) if f.is_dir())] if root.is_dir() else []
+    places = [Place(f.stem, (f,)) for folder in folders for f in images_of(folder)]
+    if not places:
+        raise ImageError(f'{root} holds no images; expected jpg or png files in it or below')
+    return places

@@ -60,7 +60,7 @@ def keep_overlapping(
         )
     num_lost = places.num_images - sum(len(place.files) for place in kept)
     log.warning('left out: %d %s', num_lost, NO_OVERLAP)
-    return PlaceSet(tuple(kept), places.left_out | {NO_OVERLAP: num_lost})
+    return replace(places, places=tuple(kept), left_out=places.left_out | {NO_OVERLAP: num_lost})
 
 
 def count_inliers(file0: Path, file1: Path) -> int:

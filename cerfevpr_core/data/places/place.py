@@ -16,14 +16,19 @@ class Place:
     files: tuple[Path, ...]
     position_m: tuple[float, float] | None = None
     frame: str = ''
+    source: str = ''  # the folder it was read from
 
 
 @dataclass(frozen=True)
 class PlaceSet:
-    """Places to train on; a place's label is its number. `left_out` counts, by reason."""
+    """Places to train on; a place's label is its number. `left_out` counts, by reason.
+
+    `shares` say how much of each batch comes from a source; without any, places come as they lie.
+    """
 
     places: tuple[Place, ...]
     left_out: dict[str, int] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)  # by source; empty: as many as it has
 
     @property
     def num_images(self) -> int:
