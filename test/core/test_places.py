@@ -12,6 +12,7 @@ from samples import write_pictures
 
 from cerfevpr_core.config import TrainConfig
 from cerfevpr_core.data.places import Place, PlaceSet, Source, keep_overlapping, read_places
+from cerfevpr_core.data.places.gsv_cities import read_gsv_cities
 from cerfevpr_core.data.places.overlap import count_inliers
 from cerfevpr_core.data.places.positions import Shot, group
 from cerfevpr_core.errors import ConfigError, ImageError
@@ -151,6 +152,12 @@ def test_gsv_cities_is_read_as_published(tmp_path: Path) -> None:
     north = places.places[1].position_m[1] - places.places[0].position_m[1]
     assert north == pytest.approx(0.1 * 111_320, rel=1e-3)
     assert '1 images that are listed but not there' in places.summary()
+
+
+def test_a_folder_without_gsv_tables_is_another_layout(tmp_path: Path) -> None:
+    touch(tmp_path / 'a/0.jpg')
+    with pytest.raises(ConfigError, match=r'no tables at .*Dataframes/CITY.csv; check --layout'):
+        read_gsv_cities(tmp_path)
 
 
 def test_a_gsv_table_without_its_columns_is_named(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image as PilImage
 from torch import Tensor, nn
 
 from cerfevpr_core.config import Config, RuntimeConfig, TrainConfig
@@ -21,8 +23,9 @@ from cerfevpr_core.training.batches import Batches, Sample, share
 from cerfevpr_core.training.large_batch import backward_whole_batch
 from cerfevpr_core.training.log import TrainingLog, read_log
 from cerfevpr_core.training.objective import MultiSimilarity, Targets
-from cerfevpr_core.training.pictures import Pictures
+from cerfevpr_core.training.pictures import Pictures, original_alone
 from cerfevpr_core.training.processes import start_processes
+from cerfevpr_core.training.validation import Traverse, recall_at_1
 
 CPU = Config(runtime=RuntimeConfig(device='cpu'))
 
@@ -240,3 +243,33 @@ def test_half_precision_wants_a_gpu_and_devices_a_number_that_divides() -> None:
         start_processes(replace(CPU, train=TrainConfig(num_places=3)), 2)
     with pytest.raises(ConfigError, match=r'--devices 0: expected 1 or more on cpu'):
         start_processes(CPU, 0)
+
+
+class Brightness(nn.Module):
+    """Describes an image by its brightness, as an angle, and counts the variants it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.5))
+        self.seen: list[tuple[int, int]] = []
+
+    def forward(self, variants: Tensor) -> Tensor:
+        self.seen.append((len(variants), variants.shape[1]))
+        angle = self.scale * variants[:, -1].mean(dim=(1, 2, 3))
+        return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def test_validation_describes_one_at_a_time_as_in_use(tmp_path: Path) -> None:
+    files = []
+    for number, grey in enumerate((0, 120, 240, 10, 130, 60)):
+        files.append(tmp_path / f'{number}.png')
+        PilImage.fromarray(np.full((32, 32, 3), grey, np.uint8)).save(files[-1])
+    right = np.eye(3, dtype=bool)
+    right[2] = False, False, True  # the third query looks like another one than it should
+    traverse = Traverse('greys', files[:3], files[3:], right)
+    alone = original_alone((32, 32))
+    model = Brightness().train()
+    recall = recall_at_1(model, traverse, lambda image: alone(image).repeat(3, 1, 1, 1), alone)
+    assert recall == pytest.approx(200 / 3)
+    assert model.seen == [(1, 3)] * 3 + [(1, 1)] * 3
+    assert model.training

@@ -25,7 +25,10 @@ def read_gsv_cities(root: Path) -> tuple[list[Place], int]:
     """
     places: list[Place] = []
     num_missing = 0
-    for table in sorted((root / 'Dataframes').glob('*.csv')):
+    tables = sorted((root / 'Dataframes').glob('*.csv'))
+    if not tables:
+        raise ConfigError(f'no tables at {root / "Dataframes"}/CITY.csv; check --layout')
+    for table in tables:
         found, missing = _read_city(table, root / 'Images' / table.stem)
         places += found
         num_missing += missing
