@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ class Checkpoints:
         """To use."""
         return self.out / 'best.safetensors'
 
+    @cached_property
+    def places_fingerprint(self) -> str:
+        """Found once: a set may hold half a million names."""
+        return self.places.fingerprint()
+
     def prepare(self, resume: bool) -> None:
         """Look before anything is computed. Raises ConfigError, TrainingError."""
         if resume and not self.last.is_file():
@@ -87,7 +93,7 @@ class Checkpoints:
         """Everything that the next step depends on."""
         content = {
             'settings': _deciding(self.config),
-            'places': self.places.fingerprint(),
+            'places': self.places_fingerprint,
             'places_summary': self.places.summary(),
             'progress': asdict(progress),
             'model': trained_state(model),
@@ -126,7 +132,7 @@ class Checkpoints:
             for name in sorted(ours.keys() | theirs.keys())
             if ours.get(name) != theirs.get(name)
         ]
-        if content['places'] != self.places.fingerprint():
+        if content['places'] != self.places_fingerprint:
             differing.append(
                 f'the places are {self.places.summary()}, '
                 f'the checkpoint has {content["places_summary"]}'
