@@ -4,7 +4,8 @@
 
 SPLIT is a folder made by tools/season_split.py. For both directions of each pair it prints how
 many translations of the `translate` images are accepted as the other condition by classifiers
-that were trained on the real `classify` images, and what share of the keypoint matches survives
+that were trained on the real `classify` images (the small CNN, which starts from nothing, on the
+`train` images too), and what share of the keypoint matches survives
 that a mild brightness change keeps. Images are squeezed to --size, as a map's are.
 """
 
@@ -28,8 +29,9 @@ PAIRS = ('summer,winter', 'day,night')
 def measure(split: Path, generators: str, names: list[str], size: tuple[int, int]) -> None:
     """Print the rows of one pair of conditions."""
     real = [_read(split / 'classify' / name, size) for name in names]
+    more = [_read(split / 'train' / name, size) for name in names]
     classifiers = {
-        'small CNN': small_network(real),
+        'small CNN': small_network([torch.cat(both) for both in zip(real, more, strict=True)]),
         'logistic, ViT': logistic('vit', real),
         'logistic, Lite2': logistic('lite2', real),
     }

@@ -21,6 +21,9 @@ def add_action(actions: Any) -> None:
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='what is trained')
     parser.add_argument('--steps', type=int, metavar='N', help='the same as --set gan.steps=N')
     parser.add_argument('--resume', action='store_true', help='go on from the checkpoint in --out')
+    parser.add_argument(
+        '--start', type=Path, metavar='DIR', help='begin with the networks of another training'
+    )
     add_settings(parser)
     parser.set_defaults(run=_train)
 
@@ -37,7 +40,16 @@ def _train(options: argparse.Namespace) -> None:
     device = device_of(config)
     notes = {'command': typed(), 'device': str(device)}
     with losses_bar('training') as progress:
-        train_gan(domains, options.out, config.gan, device, options.resume, notes, progress)
+        train_gan(
+            domains,
+            options.out,
+            config.gan,
+            device,
+            options.resume,
+            options.start,
+            notes,
+            progress,
+        )
     print(f'{names[0]}.safetensors, {names[1]}.safetensors and sample sheets -> {options.out}')
 
 

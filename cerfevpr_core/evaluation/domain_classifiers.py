@@ -28,7 +28,7 @@ BACKBONES = {
     'lite2': BackboneConfig(name='tf_efficientnet_lite2.in1k'),
 }
 _CROP = 0.8  # of the sides: what the small network sees of an image while it learns
-_EPOCHS, _BATCH = 40, 16
+_EPOCHS, _BATCH = 15, 16
 
 
 def logistic(name: str, images: Sequence[Tensor]) -> Classifier:

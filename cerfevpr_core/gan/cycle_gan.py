@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from cerfevpr_core.config import GanConfig
@@ -36,10 +35,10 @@ class CycleGan(nn.Module):
         self.frozen = [features]  # in a list: no part of what is saved
         self.pool_m, self.pool_n = ImagePool(config.pool_size), ImagePool(config.pool_size)
 
-    def calibrate(self, m: Tensor, n: Tensor) -> None:
-        """Fit what the discriminators standardise their features by, before training starts."""
+    def calibrate(self, images: Tensor) -> None:
+        """Fit what the discriminators standardise features by; real images of both conditions."""
         for judge in (self.judge_m, self.judge_n):
-            judge.calibrate(torch.cat([m, n]))
+            judge.calibrate(images)
 
     def generators_losses(self, m: Tensor, n: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """The weighted parts of what G and F minimise, and their images F(n) and G(m)."""
@@ -96,4 +95,6 @@ class CycleGan(nn.Module):
 
     def load_pools(self, images: Mapping[str, Any]) -> None:
         """Take what `pools` gave."""
-        self.pool_m.images, self.pool_n.images = list(images['m']), list(images['n'])
+        device = self.to_n.change.weight.device
+        self.pool_m.images = [image.to(device) for image in images['m']]
+        self.pool_n.images = [image.to(device) for image in images['n']]

@@ -121,7 +121,7 @@ def test_discriminators_teach_generators_but_do_not_learn_from_their_step() -> N
 def test_feature_discriminators_share_one_frozen_network_that_is_not_saved(kind: str) -> None:
     config = GanConfig(**{**vars(TINY), 'discriminator': kind, 'contrast': 0.5})
     gan = CycleGan(config)
-    gan.calibrate(images(2), 1 - images(2))
+    gan.calibrate(torch.cat([images(2), 1 - images(2)]))
     losses, as_m, as_n = gan.generators_losses(images(1), 1 - images(1))
     rng = np.random.default_rng(0)
     judged = gan.discriminators_loss(images(1), 1 - images(1), as_m, as_n, rng)

@@ -17,7 +17,8 @@ from cerfevpr_core.cli import main
 from cerfevpr_core.config import GanConfig, config_from_settings
 from cerfevpr_core.errors import ConfigError, ImageError, TrainingError, WeightsError
 from cerfevpr_core.gan.condition import load_generator
-from cerfevpr_core.training.gan import CHECKPOINT, UnpairedDomains, rates, train_gan
+from cerfevpr_core.training.gan import UnpairedDomains, train_gan
+from cerfevpr_core.training.gan_training import CHECKPOINT, rates
 from cerfevpr_core.training.unpaired import Domain
 
 CPU = torch.device('cpu')
@@ -109,6 +110,19 @@ def test_a_finished_training_can_be_made_longer(domains: UnpairedDomains, tmp_pa
     train_gan(domains, tmp_path, tiny(steps=2, decay_steps=0), CPU)
     train_gan(domains, tmp_path, tiny(steps=4, decay_steps=0), CPU, resume=True)
     assert load_training(tmp_path / CHECKPOINT)['step'] == 4
+
+
+def test_a_training_may_start_from_the_networks_of_another(
+    domains: UnpairedDomains, trained: Path, tmp_path: Path
+) -> None:
+    other = tiny(cycle_weight=1.0, learning_rate=1e-12, steps=1, average=0.0)
+    train_gan(domains, tmp_path / 'a', other, CPU, start=trained)
+    kept = load_training(trained / CHECKPOINT)['gan']
+    begun = load_training(tmp_path / 'a' / CHECKPOINT)
+    assert begun['step'] == 1 and begun['settings']['cycle_weight'] == 1.0
+    assert torch.allclose(begun['gan']['to_n.change.weight'], kept['to_n.change.weight'])
+    with pytest.raises(ConfigError, match=r'of another size: start .* with gan.num_filters=4'):
+        train_gan(domains, tmp_path / 'b', tiny(num_filters=8), CPU, start=trained)
 
 
 def test_going_on_with_other_settings_is_refused_and_says_which(
