@@ -5,8 +5,8 @@
 TRAIN_PLACES holds the public sets getty, amos_webcams and ie_tower, UNPAIRED_SEASONS
 michigan_12_months and yosemite_summer_winter. For each split OUT gets a folder with `database/`,
 `queries/` (links, or small copies) and `positions.csv`. Whole cameras, floors and grounds are held
-out, so that no place of a split is left for training. No set that results are reported on is
-touched. docs/results.md shows the commands that follow.
+out; OUT/training has links to the other cameras and floors. No set that results are reported on
+is touched. docs/results.md shows the commands that follow.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ Row = tuple[Path, bool, float, float]  # image, whether it is a query, x, y in m
 
 APART_M = 1000.0  # places without coordinates are put so far from each other
 GAP_M = 10.0  # between the grounds to train on and those held out
+HELD_OUT = 3  # every third camera and floor
 SMALL_PX = (64, 32)  # width, height of the small copies
 
 
@@ -48,7 +49,7 @@ def getty(root: Path) -> list[Row]:
 def amos(root: Path) -> list[Row]:
     """Every third webcam: the brightest image is mapped, dark ones are the queries."""
     rows: list[Row] = []
-    for place, folder in enumerate(sorted(p for p in root.iterdir() if p.is_dir())[::3]):
+    for place, folder in enumerate(folders(root)[::HELD_OUT]):
         files = sorted(folder.glob('*.jpg'))
         light = np.array(
             [np.asarray(Image.open(f).convert('L').resize((32, 32))).mean() for f in files]
@@ -63,7 +64,7 @@ def amos(root: Path) -> list[Row]:
 def ie_tower(root: Path) -> list[Row]:
     """Every third floor: areas of a building; five mapped images, at most three queries each."""
     rng = random.Random(0)
-    floors = sorted(p.name for p in root.iterdir() if p.is_dir())[::3]
+    floors = [folder.name for folder in folders(root)[::HELD_OUT]]
     areas: dict[tuple[str, str], dict[str, list[Path]]] = {}
     for row in csv.DictReader((root / 'dataset.csv').read_text(encoding='utf-8-sig').splitlines()):
         file = root / Path(row['image_path']).relative_to('processed_frames')
@@ -95,6 +96,21 @@ def yosemite(root: Path) -> list[Row]:
     return [(f, False, -APART_M * (1 + n), 0.0) for n, f in enumerate(files)]
 
 
+def folders(root: Path) -> list[Path]:
+    """The cameras or floors of a set."""
+    return sorted(p for p in root.iterdir() if p.is_dir())
+
+
+def write_rest(out: Path, root: Path) -> None:
+    """Links to the cameras or floors that are left for training."""
+    out.mkdir(parents=True, exist_ok=True)
+    for number, folder in enumerate(folders(root)):
+        link = out / folder.name
+        link.unlink(missing_ok=True)
+        if number % HELD_OUT:
+            link.symlink_to(folder.resolve())
+
+
 def write(out: Path, rows: list[Row], small: bool = False) -> None:
     """One split: links to the images, or small copies, and where they are."""
     lines = ['name,x_m,y_m']
@@ -123,6 +139,8 @@ def main() -> None:
     others = yosemite(seasons / 'yosemite_summer_winter')
     write(options.out / 'getty', getty(places / 'getty'))
     write(options.out / 'ie_tower', ie_tower(places / 'ie_tower'))
+    for name in ('amos_webcams', 'ie_tower'):
+        write_rest(options.out / 'training' / name, places / name)
     for suffix, small in (('', False), ('_small', True)):
         write(options.out / f'amos{suffix}', amos(places / 'amos_webcams') + others, small)
         write(

@@ -39,10 +39,10 @@ def augment(variants: Tensor, strength: float, seed: int) -> Tensor:
 def _move(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
     """A view from a little aside: corners shifted, the middle enlarged."""
     height, width = images.shape[2:]
-    zoom = 1 - 0.3 * strength * rng.random()
+    zoom = 1 - 0.4 * strength * rng.random()
     shift = rng.uniform(-1, 1, 2) * (1 - zoom)
     angle = math.radians(8) * strength * rng.uniform(-1, 1)
-    tilt = 0.15 * strength * rng.uniform(-1, 1, 2)
+    tilt = 0.2 * strength * rng.uniform(-1, 1, 2)
     cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
     matrix = torch.tensor(
         [[cos, -sin, shift[0]], [sin, cos, shift[1]], [tilt[0], tilt[1], 1.0]],
@@ -89,7 +89,7 @@ def _erase(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
     height, width = images.shape[2:]
     h, w = (int(n * 0.3 * rng.uniform(0.3, 1)) for n in (height, width))
     top, left = int(rng.integers(height - h)), int(rng.integers(width - w))
-    if rng.random() < 0.5 * strength:
+    if rng.random() < 0.3 * strength:
         images = images.clone()
         images[:, :, top : top + h, left : left + w] = float(rng.random())
     return images

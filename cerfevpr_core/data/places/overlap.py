@@ -46,13 +46,15 @@ def keep_overlapping(
     ConfigError where fewer than two places remain or the cache cannot be used.
     """
     known = _Known(cache)
-    found: list[Place] = []
+    kept: list[Place] = []
     for number, place in enumerate(track(places.places, 'comparing', len(places.places))):
-        found += [place] if place.position_m is None else _split(place, min_inliers, known)
+        if place.position_m is None:
+            kept.append(place)
+        else:
+            kept += with_two_images(_split(place, min_inliers, known))[0]
         if number % _SAVE_EVERY == 0:
             known.save()
     known.save()
-    kept, _ = with_two_images(found)
     if len(kept) < 2:
         raise ConfigError(
             f'{len(kept)} places are left of {len(places.places)} whose images overlap; expected '
