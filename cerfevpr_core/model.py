@@ -15,7 +15,7 @@ from cerfevpr_core.encoder import RobustEncoder
 from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.fusion import PyramidFusion
 from cerfevpr_core.heads import ClsHead, GemHead, GridHead, VladHead
-from cerfevpr_core.trained import fill, read_descriptor
+from cerfevpr_core.trained import descriptor_file, fill, read_descriptor
 from cerfevpr_core.weights import weights_hash
 
 
@@ -55,9 +55,8 @@ def load_model(config: Config) -> nn.Module:
     Raises ConfigError and WeightsError; never returns random weights.
     """
     if config.method == 'cerfevpr':
-        network = read_descriptor(config.descriptor.weights)
         model = new_model(config)
-        fill(model, network.state, config.descriptor.weights)
+        fill(model, read_descriptor(config).state, str(descriptor_file(config)))
         return model.eval()
     backbone = load_backbone(config.backbone)
     return TrainingFree(backbone, _head(config, config.method, backbone.dim)).eval()

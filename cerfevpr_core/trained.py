@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from cerfevpr_core.checkpoint import SavedNetwork, State, load_network
-from cerfevpr_core.config import Config, config_from_settings, settings
+from cerfevpr_core.config import TRAINING_FREE, Config, config_from_settings, settings
 from cerfevpr_core.errors import ConfigError, WeightsError
+
+SHIPPED = Path(__file__).parent / 'models' / 'cerfevpr.safetensors'
 
 _DECIDED = ('backbone.', 'adapters.', 'fusion.', 'encoder.')  # by the file
 
@@ -44,15 +47,15 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     model.load_state_dict(state, strict=False)
 
 
-def read_descriptor(file: str) -> SavedNetwork:
-    """The file that `descriptor.weights` names. Raises WeightsError."""
-    if not file:
-        raise WeightsError(
-            'method = cerfevpr: no trained descriptor ships with this version yet; use '
-            '--set method=vlad (or cls, gem, grid), or --set descriptor.weights=FILE of your own '
-            '(`cerfevpr train descriptor`)'
-        )
-    return load_network(Path(file).expanduser())
+def descriptor_file(config: Config) -> Path:
+    """The file that `descriptor.weights` names, or else the one that comes with the package."""
+    return Path(config.descriptor.weights).expanduser() if config.descriptor.weights else SHIPPED
+
+
+def read_descriptor(config: Config) -> SavedNetwork:
+    """The trained descriptor of the settings, in single precision. Raises WeightsError."""
+    saved = load_network(descriptor_file(config))
+    return replace(saved, state={name: value.float() for name, value in saved.state.items()})
 
 
 def settled(config: Config) -> Config:
@@ -63,7 +66,7 @@ def settled(config: Config) -> Config:
     """
     if config.method != 'cerfevpr':
         return config
-    saved = read_descriptor(config.descriptor.weights).settings
+    saved = read_descriptor(config).settings
     flat, usual = settings(config), settings(Config())
     decided = {
         name: value
@@ -77,8 +80,9 @@ def settled(config: Config) -> Config:
     ]
     if differing:
         raise ConfigError(
-            f'{config.descriptor.weights} was trained otherwise: {"; ".join(differing)}; '
-            'leave these settings out'
+            f'the descriptor {descriptor_file(config)} was trained otherwise: '
+            f'{"; ".join(differing)}; leave these settings out, or choose another method '
+            f'({", ".join(TRAINING_FREE)})'
         )
     return config_from_settings(flat | decided)
 

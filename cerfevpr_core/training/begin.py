@@ -41,8 +41,7 @@ def model_to_train(config: Config, places: PlaceSet, track: Track, *, resumes: b
     """
     model = new_model(config)
     if config.descriptor.weights:
-        file = config.descriptor.weights
-        fill(model, read_descriptor(file).state, file)
+        fill(model, read_descriptor(config).state, config.descriptor.weights)
     elif not resumes:
         _start_from_backbone(model, places, config, track)
     tune_backbone(model.backbone.network, config.train.num_tuned)

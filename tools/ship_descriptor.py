@@ -1,0 +1,34 @@
+"""Make the trained descriptor that the package carries: half precision, and how it came about.
+
+    python tools/ship_descriptor.py TRAINED/best.safetensors OUT --data ... --command ... \\
+        --hours ... --terms ...
+
+The notes are what `safetensors` shows as the file's metadata; docs/model_card.md says the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cerfevpr_core.checkpoint import load_network, save_network
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('trained', type=Path)
+    parser.add_argument('out', type=Path)
+    for name in ('data', 'command', 'hours', 'terms'):
+        parser.add_argument(f'--{name}', required=True)
+    options = parser.parse_args()
+    saved = load_network(options.trained)
+    named = {name: getattr(options, name) for name in ('data', 'command', 'hours', 'terms')}
+    half = {name: value.half() for name, value in saved.state.items()}
+    save_network(options.out, half, saved.settings, saved.notes | named)
+    size_mb = options.out.stat().st_size / 1e6
+    sys.stdout.write(f'{options.out}: {len(half)} tensors, {size_mb:.1f} MB\n')
+
+
+if __name__ == '__main__':
+    main()
