@@ -13,10 +13,11 @@ from cerfevpr_core.config import FusionConfig
 class PyramidFusion(nn.Module):
     """CLS and average-pooled pyramid cells, eq. 7: cls (B, D), patches (B, D, h, w) -> (B, T, D).
 
-    T = 1 + the sum of the squared levels. The 1x1 convolution starts as the identity, so that
-    training starts from what the backbone knows. With `num_words`, that many more tokens follow:
-    the residuals of the patches to visual words, wherever in the image they lie. Cells say where
-    things are and words only what is there, which is what is left when the camera moves aside.
+    T = 1 + the sum of the squared levels; without levels CLS is alone. The 1x1 convolution starts
+    as the identity, so that training starts from what the backbone knows. With `num_words`, that
+    many more tokens follow: the residuals of the patches to visual words, wherever in the image
+    they lie. Cells say where things are and words only what is there, which is what is left when
+    the camera moves aside.
     """
 
     def __init__(self, config: FusionConfig, dim: int) -> None:
@@ -25,9 +26,7 @@ class PyramidFusion(nn.Module):
         self.num_cells = 1 + sum(n * n for n in config.levels)  # CLS is the coarsest
         self.num_tokens = self.num_cells + config.num_words
         self.unit_tokens = config.unit_tokens
-        self.mix = nn.Conv2d(dim, dim, kernel_size=1)
-        nn.init.dirac_(self.mix.weight)
-        nn.init.constant_(self.mix.get_parameter('bias'), 0)
+        self.mix = _identity(dim) if config.levels or config.num_words else nn.Identity()
         self.words: Tensor | None = None
         if config.num_words:
             self.words = nn.Parameter(F.normalize(torch.randn(config.num_words, dim), dim=1))
@@ -39,6 +38,13 @@ class PyramidFusion(nn.Module):
         if self.words is not None:
             fused = torch.cat([fused, word_residuals(patches, self.words)], dim=1)
         return F.normalize(fused, dim=2) if self.unit_tokens else fused
+
+
+def _identity(dim: int) -> nn.Module:
+    mix = nn.Conv2d(dim, dim, kernel_size=1)
+    nn.init.dirac_(mix.weight)
+    nn.init.constant_(mix.get_parameter('bias'), 0)
+    return mix
 
 
 def word_residuals(patches: Tensor, words: Tensor) -> Tensor:

@@ -32,23 +32,21 @@ class CompactProjection(nn.Module):
 
     A similarity is then `word_weight`**2 of what the words say and the rest of what the cells
     say. Two stages, each token to d numbers and all of them to the descriptor, keep it small.
+    Cells and words get half of `descriptor_dim` each, but no more than their tokens' numbers.
     """
 
     def __init__(self, config: EncoderConfig, num_cells: int, num_words: int, dim: int) -> None:
         super().__init__()
         token_dim = config.token_dim or dim
-        for_words = config.descriptor_dim // 2 if num_words else 0
         self.sizes = [num_cells, num_words] if num_words else [num_cells]
-        self.descriptor_dim = config.descriptor_dim
+        parts = _halves(config.descriptor_dim, num_cells * token_dim, num_words * token_dim)
+        self.descriptor_dim = sum(parts)
         self.mean = nn.Parameter(torch.zeros(num_cells + num_words, dim))
         self.narrow = nn.Parameter(
             torch.randn(num_cells + num_words, dim, token_dim) / math.sqrt(dim)
         )
         self.widen = nn.ModuleList(
-            nn.Linear(size * token_dim, out)
-            for size, out in zip(
-                self.sizes, (config.descriptor_dim - for_words, for_words), strict=False
-            )
+            nn.Linear(size * token_dim, out) for size, out in zip(self.sizes, parts, strict=False)
         )
         weight = config.word_weight if num_words else 0.0
         self.weights = (math.sqrt(1 - weight**2), weight)
@@ -64,3 +62,9 @@ class CompactProjection(nn.Module):
     def narrowed(self, tokens: Tensor) -> Tensor:
         """Each token, centred, to its own d numbers: (B, T, D) -> (B, T, d)."""
         return torch.einsum('btd,tde->bte', tokens - self.mean, self.narrow)
+
+
+def _halves(total: int, num_cells: int, num_words: int) -> tuple[int, int]:
+    """How many numbers of the descriptor are for the cells and how many for the words."""
+    for_cells = min(total - min(total // 2, num_words), num_cells)
+    return for_cells, min(total - for_cells, num_words)

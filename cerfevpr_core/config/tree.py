@@ -15,9 +15,9 @@ Method = Literal['cerfevpr', 'cls', 'gem', 'grid', 'vlad']
 TRAINING_FREE: tuple[Method, ...] = ('cls', 'gem', 'grid', 'vlad')
 
 
-def _some_positive(sizes: tuple[int, ...]) -> tuple[int, ...]:
-    if not sizes or min(sizes) < 1:
-        raise ValueError('expected one or more whole numbers from 1')
+def _positive(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if min(sizes, default=1) < 1:
+        raise ValueError('expected whole numbers from 1')
     return sizes
 
 
@@ -28,7 +28,7 @@ def _height_and_width(size: tuple[int, ...]) -> tuple[int, ...]:
 
 
 # YAML and ROS have lists where Python has tuples.
-_Sizes = Annotated[tuple[int, ...], Strict(False), AfterValidator(_some_positive)]
+_Sizes = Annotated[tuple[int, ...], Strict(False), AfterValidator(_positive)]
 _Names = Annotated[tuple[str, ...], Strict(False)]
 _ImageSize = Annotated[tuple[int, ...], Strict(False), AfterValidator(_height_and_width)]
 
@@ -58,7 +58,7 @@ class AdapterConfig:
 class FusionConfig:
     """Pyramid fusion (eq. 7)."""
 
-    levels: _Sizes = (2, 3, 4)
+    levels: _Sizes = (2, 3, 4)  # none: CLS, and the words if there are any
     num_words: Annotated[int, Field(ge=0)] = 0  # visual words beside the cells
     unit_tokens: bool = False  # every token to unit length
 
@@ -72,7 +72,7 @@ class EncoderConfig:
     ffn_dim: _Count = 2048
     num_tokens: Annotated[int, Field(ge=0)] = 0  # 0: keep T; else W_proj mixes T -> num_tokens
     token_dim: Annotated[int, Field(ge=0)] = 0  # 0: keep D
-    descriptor_dim: Annotated[int, Field(ge=0)] = 0  # 0: the tokens, flattened; else compact
+    descriptor_dim: Annotated[int, Field(ge=0)] = 0  # 0: the tokens, flattened; else at most so
     word_weight: Annotated[float, Field(ge=0, le=1)] = 0.85  # of the words in a compact one
 
 
@@ -99,6 +99,7 @@ class GanConfig:
     adversarial_weight: Annotated[float, Field(gt=0)] = 1.0
     cycle_weight: Annotated[float, Field(ge=0)] = 10.0  # lambda of eq. 1
     identity_weight: Annotated[float, Field(ge=0)] = 5.0
+    detail_weight: Annotated[float, Field(ge=0)] = 0.0  # local structure stays as it is
     pool_size: Annotated[int, Field(ge=0)] = 50  # generated images of earlier steps
     crop_px: Annotated[int, Field(ge=32, le=1024)] = 128  # side of the square the networks see
     batch_size: _Count = 1

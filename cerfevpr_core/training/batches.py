@@ -15,7 +15,7 @@ from cerfevpr_core.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-_ORDER, _IMAGES = 1, 2  # keep apart what is drawn from one seed
+_ORDER, _IMAGES, _VARIANTS = 1, 2, 4  # keep apart what is drawn from one seed
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,22 @@ class Batches:
 
     def _batch(self, numbers: list[int], epoch: int, step: int) -> list[Sample]:
         rng = np.random.default_rng([self.config.seed, _IMAGES, epoch, step])
-        keep = rng.random(self.num_conditions) >= self.config.variant_dropout
-        num_kept = int(keep.sum())  # of each image: one forward pass wants one number
+        num_kept = self._num_kept(epoch, step)
         samples = []
         for number in numbers:
             for image in _some(rng, len(self.places[number].files), self.config.images_per_place):
                 seed = int(rng.integers(2**63))
                 samples.append(Sample(number, image, num_kept, seed))
         return samples
+
+    def _num_kept(self, epoch: int, step: int) -> int:
+        """Variants of each image: one forward pass wants one number.
+
+        Drawn apart, so that a training with variants sees the images of one without.
+        """
+        rng = np.random.default_rng([self.config.seed, _VARIANTS, epoch, step])
+        keep = rng.random(self.num_conditions) >= self.config.variant_dropout
+        return int(keep.sum())
 
 
 def share(batch: list[Sample], rank: int, num_processes: int) -> list[Sample]:

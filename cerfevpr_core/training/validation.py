@@ -49,11 +49,23 @@ def held_out(traverses: Sequence[Traverse]) -> frozenset[Path]:
     return frozenset(f.resolve() for t in traverses for f in (*t.database, *t.queries))
 
 
-@torch.inference_mode()
 def recall_at_1(
     model: nn.Module, traverse: Traverse, database_stack: Stack, query_stack: Stack
 ) -> float:
-    """Percentage of the answerable queries whose nearest database image is right.
+    """Percentage of the answerable queries whose nearest database image is right."""
+    return recall(ranks(model, traverse, database_stack, query_stack), 1)
+
+
+def recall(ranks: NDArray[np.int64], k: int) -> float:
+    """Percentage of queries whose first right answer is among the first k."""
+    return 100 * float((ranks <= k).mean())
+
+
+@torch.inference_mode()
+def ranks(
+    model: nn.Module, traverse: Traverse, database_stack: Stack, query_stack: Stack
+) -> NDArray[np.int64]:
+    """For each answerable query the rank of its first right database image, from 1.
 
     One image at a time, with the variants that a map's images and queries will have.
     """
@@ -62,10 +74,14 @@ def recall_at_1(
     database = _describe(model, traverse.database, database_stack)
     queries = _describe(model, traverse.queries, query_stack)
     model.train(was_training)
-    nearest = (queries @ database.T).argmax(axis=1)
-    answerable = traverse.right.any(axis=1)
-    hits = traverse.right[np.arange(len(nearest)), nearest]
-    return 100 * float(hits[answerable].mean())
+    return ranks_of(queries @ database.T, traverse.right)
+
+
+def ranks_of(similarity: NDArray[np.float32], right: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The same from similarities (Q, M) and what is right (Q, M)."""
+    order = np.argsort(-similarity, axis=1, kind='stable')
+    hits = np.take_along_axis(right, order, axis=1)[right.any(axis=1)]
+    return hits.argmax(axis=1) + 1
 
 
 def _describe(model: nn.Module, files: Sequence[Path], stack: Stack) -> NDArray[np.float32]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +39,9 @@ def random_tokens(count: int = 2, height: int = 9, width: int = 7) -> Tokens:
     return Tokens(torch.randn(count, DIM), torch.randn(count, DIM, height, width))
 
 
-@pytest.mark.parametrize(('levels', 'num_tokens'), [((2, 3, 4), 30), ((2, 3), 14), ((1,), 2)])
+@pytest.mark.parametrize(
+    ('levels', 'num_tokens'), [((2, 3, 4), 30), ((2, 3), 14), ((1,), 2), ((), 1)]
+)
 def test_fusion_gives_cls_and_every_pyramid_cell(levels: tuple[int, ...], num_tokens: int) -> None:
     fusion = PyramidFusion(FusionConfig(levels=levels), DIM)
     assert fusion.num_tokens == num_tokens
@@ -134,20 +138,16 @@ def test_the_whole_model_is_the_same_in_any_batch_and_for_fresh_adapters() -> No
 
 @pytest.mark.slow
 def test_the_papers_configuration_has_its_shapes_on_the_real_architecture() -> None:
-    config = load_config(
-        assignments=[
-            'backbone.name=vit_base_patch14_dinov2',
-            'encoder.num_heads=16',
-            'encoder.num_tokens=14',
-            'encoder.token_dim=768',
-        ]
-    )
-    backbone = adapt(create_network(config.backbone), config.backbone, config.adapters)
+    config = load_config(Path(__file__).parents[2] / 'config' / 'paper.yaml')
+    architecture = replace(config.backbone, name='vit_base_patch14_dinov2')  # without weights
+    backbone = adapt(create_network(architecture), architecture, config.adapters)
     model = CerfeVPR(backbone, config).eval()
     with torch.inference_mode():
         assert model(torch.rand(1, 1, 3, 56, 56)).shape == (1, 10752)
     tunable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert tunable == pytest.approx(21.2e6, abs=0.2e6)
+    everything = sum(p.numel() for p in model.parameters())
+    assert everything == pytest.approx(107.3e6, abs=0.4e6)
 
 
 def naive_vlad(features: Tensor, words: Tensor) -> Tensor:

@@ -126,6 +126,19 @@ def test_variant_dropout_leaves_every_number_of_variants_and_one_in_a_batch() ->
     assert {n.pop() for n in numbers} == {0, 1, 2}
 
 
+def test_a_training_with_variants_sees_the_images_of_one_without() -> None:
+    train = TrainConfig(num_places=2, steps_per_epoch=5)
+    seen = [
+        [
+            (s.place, s.image, s.seed)
+            for batch in Batches(places(4), train, n).epoch(0)
+            for s in batch
+        ]
+        for n in (0, 2)
+    ]
+    assert seen[0] == seen[1]
+
+
 def by_hand(similarity: Tensor, labels: Tensor, config: TrainConfig) -> Tensor:
     """Eq. 12 with the miner's rule, pair by pair; one loss an image."""
     losses = []
