@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cerfevpr_core.config import AdapterConfig
+from cerfevpr_core.errors import ConfigError
 
 
 @dataclass
@@ -43,7 +44,7 @@ class LargeKernelAdapter(nn.Module):
     def __init__(self, dim: int, hidden_dim: int, grid: PatchGrid) -> None:
         super().__init__()
         if hidden_dim % 24:
-            raise ValueError(f'adapters.hidden_dim = {hidden_dim}: expected a multiple of 24')
+            raise ConfigError(f'adapters.hidden_dim = {hidden_dim}: expected a multiple of 24')
         bottleneck, branch = hidden_dim // 8, hidden_dim // 3
         self.grid = grid
         self.down = nn.Linear(dim, hidden_dim)
@@ -81,9 +82,10 @@ class AdaptedBlock(nn.Module):
                 return LargeKernelAdapter(dim, config.hidden_dim, grid)
             return VanillaAdapter(dim, config.hidden_dim)
 
-        serial, parallel = _KINDS[config.placement]
+        serial, before_mlp, parallel = _KINDS[config.placement]
         self.block: Any = block  # of timm
         self.serial = adapter(serial)
+        self.before_mlp = adapter(before_mlp) if before_mlp else None
         self.parallel = adapter(parallel) if parallel else None
         self.scale = config.scale
 
@@ -93,18 +95,19 @@ class AdaptedBlock(nn.Module):
         attended = block.attn(normed + self.serial(normed), **attention_options)
         tokens = tokens + block.drop_path1(block.ls1(attended))  # eq. 5
         normed = block.norm2(tokens)
-        fed = block.drop_path2(block.ls2(block.mlp(normed)))
+        entering = normed if self.before_mlp is None else normed + self.before_mlp(normed)
+        fed = block.drop_path2(block.ls2(block.mlp(entering)))
         if self.parallel is not None:
             fed = fed + self.scale * self.parallel(normed)
         return tokens + fed  # eq. 6
 
 
-# Table 4: which adapter stands in series before attention, which in parallel to the MLP.
-_KINDS: dict[str, tuple[str, str]] = {
-    'serial_lka': ('lka', ''),
-    'serial_parallel_lka': ('lka', 'lka'),
-    'serial_parallel_va': ('va', 'va'),
-    'serial_va_parallel_lka': ('va', 'lka'),
+# Table 4: which adapter stands in series before attention, before the MLP, in parallel to it.
+_KINDS: dict[str, tuple[str, str, str]] = {
+    'serial_lka': ('lka', 'lka', ''),
+    'serial_parallel_lka': ('lka', '', 'lka'),
+    'serial_parallel_va': ('va', '', 'va'),
+    'serial_va_parallel_lka': ('va', '', 'lka'),
 }
 
 

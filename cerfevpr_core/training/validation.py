@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cerfevpr_core.data.positions import PoseTable
 from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.evaluation.protocol import positives_by_radius
 from cerfevpr_core.images import list_images, read_image
@@ -28,20 +29,35 @@ class Traverse:
 
 
 def read_traverse(folder: Path, radius_m: float) -> Traverse:
-    """A folder with `database/`, `queries/` and `positions.csv` (name,x_m,y_m).
+    """A folder with `database/`, `queries/` and where their images are.
 
+    `positions.csv` (name,x_m,y_m) says so for both, or a `poses.txt` in each, or UTM in the names.
     Raises ConfigError and ImageError.
     """
     database, queries = list_images(folder / 'database'), list_images(folder / 'queries')
-    names = [f.name for f in queries], [f.name for f in database]
     table = folder / 'positions.csv'
-    right = positives_by_radius(*names, radius_m, table if table.is_file() else None).right
+    if all((part / 'poses.txt').is_file() for part in (database[0].parent, queries[0].parent)):
+        apart = _by_poses(queries)[:, None] - _by_poses(database)  # (Q, M, 2)
+        right = np.linalg.norm(apart, axis=2) <= radius_m
+    else:
+        names = [f.name for f in queries], [f.name for f in database]
+        right = positives_by_radius(*names, radius_m, table if table.is_file() else None).right
     if not right.any():
         raise ConfigError(
             f'no query of {folder} has a database image within {radius_m:g} m; check its '
             'positions, or raise train.validation_radius_m'
         )
     return Traverse(folder.name, database, queries, right)
+
+
+def _by_poses(files: Sequence[Path]) -> NDArray[np.float64]:
+    """Positions (N, 2) in metres by the poses.txt beside the images."""
+    table = PoseTable(files[0].parent / 'poses.txt')
+    poses = [table.find(file.name) for file in files]
+    lost = [file.name for file, pose in zip(files, poses, strict=True) if pose is None]
+    if lost:
+        raise ConfigError(f'{table.file} has no pose for {lost[0]}; add it, or remove the image')
+    return np.array([pose.position_m[:2] for pose in poses if pose is not None])
 
 
 def held_out(traverses: Sequence[Traverse]) -> frozenset[Path]:

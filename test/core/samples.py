@@ -30,14 +30,40 @@ def write_pictures(folder: Path, seeds: range | list[int], form: str = '{:03}.pn
     return folder
 
 
-def write_tiny_weights(file: Path, seed: int = 0) -> Path:
-    """Weights of the tiny network: random, but always the same."""
+def write_places(root: Path, num_places: int = 6, num_images: int = 3) -> Path:
+    """Places that are seen under other light and noise in each image."""
+    for place in range(num_places):
+        folder = root / f'spot{place}'
+        folder.mkdir(parents=True)
+        for number in range(num_images):
+            light = 0.5 + 0.4 * number / num_images
+            noise = np.random.default_rng([place, number]).normal(0, 25, (96, 128, 3))
+            image = np.clip(picture(place) * light + noise, 0, 255).astype(np.uint8)
+            PilImage.fromarray(image).save(folder / f'{number}.png')
+    return root
+
+
+def write_traverse(root: Path, places: Path) -> Path:
+    """The first image of each place as database, the second as query."""
+    rows = ['name,x_m,y_m']
+    for number, folder in enumerate(sorted(places.iterdir())):
+        for part, file in (('database', '0.png'), ('queries', '1.png')):
+            (root / part).mkdir(parents=True, exist_ok=True)
+            name = f'{folder.name}-{file}'
+            (root / part / name).symlink_to(folder / file)
+            rows.append(f'{name},{1000 * number},0')
+    (root / 'positions.csv').write_text('\n'.join(rows))
+    return root
+
+
+def write_tiny_weights(file: Path, seed: int = 0, name: str = TINY) -> Path:
+    """Weights of the tiny network, or another: random, but always the same."""
     import safetensors.torch  # here: a process that is killed again and again needs none of it
     import timm
     import torch
 
     torch.manual_seed(seed)
-    safetensors.torch.save_file(timm.create_model(TINY).state_dict(), file)
+    safetensors.torch.save_file(timm.create_model(name).state_dict(), file)
     return file
 
 

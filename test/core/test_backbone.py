@@ -83,14 +83,15 @@ def test_fresh_adapters_leave_the_backbone_as_it_is(name: str, placement: str) -
 def test_only_the_adapters_learn_and_all_of_them_do(placement: str) -> None:
     backbone = random_backbone(TINY, AdapterConfig(placement=placement))  # type: ignore[arg-type]
     for block in backbone.network.blocks:  # away from the zero start, which stops the gradient
-        for adapter in (block.serial, block.parallel):
+        for adapter in (block.serial, block.before_mlp, block.parallel):
             if adapter is not None:
                 torch.nn.init.normal_(adapter.up.weight, std=0.02)
     tokens = backbone(random_images())
     (tokens.cls.sum() + tokens.patches.square().sum()).backward()
     learning = {n for n, p in backbone.named_parameters() if p.requires_grad}
     assert learning
-    assert all('.serial.' in name or '.parallel.' in name for name in learning)
+    adapters = ('.serial.', '.before_mlp.', '.parallel.')
+    assert all(any(part in name for part in adapters) for name in learning)
     silent = [n for n, p in backbone.named_parameters() if p.requires_grad and p.grad is None]
     assert silent == []
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image as PilImage
-from samples import assignments, picture, tiny_settings
+from samples import assignments, picture, tiny_settings, write_places, write_traverse
 
 from cerfevpr_core.checkpoint import load_network, load_training
 from cerfevpr_core.cli import main
@@ -27,34 +26,6 @@ from cerfevpr_core.training.descriptor import Watch, train_descriptor
 from cerfevpr_core.training.log import read_log
 from cerfevpr_core.training.objective import MultiSimilarity, Targets
 from cerfevpr_core.training.validation import read_traverse
-
-NUM_PLACES = 6
-
-
-def write_places(root: Path, num_places: int = NUM_PLACES, num_images: int = 3) -> Path:
-    """Places that are seen under other light and noise in each image."""
-    for place in range(num_places):
-        folder = root / f'spot{place}'
-        folder.mkdir(parents=True)
-        for number in range(num_images):
-            light = 0.5 + 0.4 * number / num_images
-            noise = np.random.default_rng([place, number]).normal(0, 25, (96, 128, 3))
-            image = np.clip(picture(place) * light + noise, 0, 255).astype(np.uint8)
-            PilImage.fromarray(image).save(folder / f'{number}.png')
-    return root
-
-
-def write_traverse(root: Path, places: Path) -> Path:
-    """The first image of each place as database, the second as query."""
-    rows = ['name,x_m,y_m']
-    for number, folder in enumerate(sorted(places.iterdir())):
-        for part, file in (('database', '0.png'), ('queries', '1.png')):
-            (root / part).mkdir(parents=True, exist_ok=True)
-            name = f'{folder.name}-{file}'
-            (root / part / name).symlink_to(folder / file)
-            rows.append(f'{name},{1000 * number},0')
-    (root / 'positions.csv').write_text('\n'.join(rows))
-    return root
 
 
 def tiny(weights: Path, **more: object) -> dict[str, object]:

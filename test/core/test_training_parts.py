@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image as PilImage
+from samples import write_pictures
 from torch import Tensor, nn
 
 from cerfevpr_core.config import Config, RuntimeConfig, TrainConfig
@@ -25,7 +26,7 @@ from cerfevpr_core.training.log import TrainingLog, read_log
 from cerfevpr_core.training.objective import MultiSimilarity, Targets
 from cerfevpr_core.training.pictures import Pictures, original_alone
 from cerfevpr_core.training.processes import start_processes
-from cerfevpr_core.training.validation import Traverse, recall_at_1
+from cerfevpr_core.training.validation import Traverse, read_traverse, recall_at_1
 
 CPU = Config(runtime=RuntimeConfig(device='cpu'))
 
@@ -270,6 +271,17 @@ class Brightness(nn.Module):
         self.seen.append((len(variants), variants.shape[1]))
         angle = self.scale * variants[:, -1].mean(dim=(1, 2, 3))
         return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def test_a_traverse_knows_its_places_by_poses_too(tmp_path: Path) -> None:
+    for part, x_m in (('database', (0, 4)), ('queries', (1, 9))):
+        folder = write_pictures(tmp_path / part, range(2))
+        rows = [f'00{n}.png {x} 0 0 0 0 0 1' for n, x in enumerate(x_m)]
+        (folder / 'poses.txt').write_text('\n'.join(rows))
+    assert read_traverse(tmp_path, 2.0).right.tolist() == [[True, False], [False, False]]
+    (tmp_path / 'queries' / 'poses.txt').write_text(rows[0])
+    with pytest.raises(ConfigError, match=r'queries/poses.txt has no pose for 001.png; add it,'):
+        read_traverse(tmp_path, 2.0)
 
 
 def test_validation_describes_one_at_a_time_as_in_use(tmp_path: Path) -> None:

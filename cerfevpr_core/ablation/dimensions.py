@@ -1,0 +1,159 @@
+"""Table 5: a descriptor cut down to fewer numbers by principal components; nothing is trained."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerfevpr_core.ablation.measure import Ranks
+from cerfevpr_core.ablation.record import Record, protocol_of
+from cerfevpr_core.ablation.versions import Version, Versions
+from cerfevpr_core.config import Config
+from cerfevpr_core.data.places import PlaceSet
+from cerfevpr_core.describer import Describer, evenly
+from cerfevpr_core.errors import ConfigError, ImageError
+from cerfevpr_core.images import read_image
+from cerfevpr_core.training.descriptor import Watch
+from cerfevpr_core.training.validation import Traverse, ranks_of
+
+log = logging.getLogger(__name__)
+
+SIZES = (64, 128, 256, 512, 1024)
+
+_Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pca:
+    """Principal directions (E, K), the strongest first, and the mean (E,); no whitening."""
+
+    mean: _Rows
+    directions: _Rows
+
+    def cut(self, rows: _Rows, size: int) -> _Rows:
+        """Descriptors (..., E) -> (..., size), unit length again."""
+        short = (rows - self.mean) @ self.directions[:, :size]
+        return short / np.linalg.norm(short, axis=-1, keepdims=True).clip(min=1e-12)
+
+
+def fit_pca(rows: _Rows, count: int) -> Pca:
+    """The `count` strongest directions of rows (N, E), N above `count`."""
+    mean = rows.mean(axis=0)
+    centred = (rows - mean).astype(np.float64)
+    if len(rows) < rows.shape[1]:  # the same directions from the smaller matrix (N, N)
+        variance, own = np.linalg.eigh(centred @ centred.T)
+        directions = centred.T @ own[:, ::-1][:, :count]
+        directions /= np.sqrt(variance[::-1][:count].clip(min=1e-12))
+    else:
+        directions = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :count]
+    return Pca(mean, directions.astype(np.float32))
+
+
+def compare_sizes(
+    config: Config,
+    sizes: Sequence[int],
+    places: PlaceSet,
+    traverses: Sequence[Traverse],
+    out: Path,
+    *,
+    command: str,
+    watch: Watch,
+) -> Record:
+    """The descriptor of the settings whole, and cut to each size.
+
+    What is fitted, PCA and a vocabulary, is fitted on at most `train.start_images` of the places'
+    images, never on those that it is measured on. Raises ConfigError, ImageError, WeightsError.
+    """
+    describer = Describer(config)
+    files = [file for place in places.places for file in place.files]
+    files = [files[i] for i in evenly(len(files), config.train.start_images)]
+    _fit_vocabulary(describer, files)
+    versions = _versions(describer, sizes, len(files))
+    protocol = protocol_of('dimensions', describer.config, versions, places, traverses)
+    protocol['fitted'] = f"on {len(files)} of the places' images"
+    protocol['model_fingerprint'] = describer.fingerprint
+    record = Record(out, protocol, command)
+    if all(row.name in record for row in versions.rows):
+        return record
+    start_s = time.monotonic()
+    largest = max(row.differs.get('size', 1) for row in versions.rows)
+    pca = fit_pca(_describe_places(describer, files, watch), largest)
+    described = [_describe(describer, t, watch) for t in traverses]
+    for row in (row for row in versions.rows if row.name not in record):
+        size = row.differs.get('size')
+        found = _answers(traverses, described, pca, size)
+        spent_s = round(time.monotonic() - start_s, 1)
+        record.add(row, found, descriptor_dim=size or describer.descriptor_dim, answer_s=spent_s)
+    return record
+
+
+def _versions(describer: Describer, sizes: Sequence[int], num_images: int) -> Versions:
+    whole = describer.descriptor_dim
+    rows = [
+        Version(
+            'whole',
+            f'all {whole} numbers of {describer.config.method}',
+            describer.config,
+            {},
+            False,
+        )
+    ]
+    left_out = {}
+    for size in sorted(set(sizes)):
+        if size >= whole:
+            left_out[f'pca_{size}'] = f'the descriptor has {whole} numbers'
+            continue
+        note = f'the {size} strongest principal components'
+        rows.append(Version(f'pca_{size}', note, describer.config, {'size': size}, False))
+    if (largest := rows[-1].differs.get('size', 0)) >= num_images:
+        raise ConfigError(
+            f'--sizes {largest}: expected fewer than the {num_images} images that it is fitted '
+            'on; add --images, or raise train.start_images'
+        )
+    return Versions(tuple(rows), left_out)
+
+
+def _fit_vocabulary(describer: Describer, files: Sequence[Path]) -> None:
+    if describer.needs_fit:
+        some = evenly(len(files), describer.config.vlad.num_images)
+        describer.fit(read_image(files[i]) for i in some)
+
+
+def _describe_places(describer: Describer, files: Sequence[Path], watch: Watch) -> _Rows:
+    """One descriptor an image (N, E); what cannot be read is named and left out."""
+    rows = []
+    for file in watch.track(files, 'describing the places', len(files)):
+        try:
+            rows.append(describer.describe(read_image(file)))
+        except ImageError as error:
+            log.warning('left out: %s', error)
+    return np.stack(rows)
+
+
+def _describe(describer: Describer, traverse: Traverse, watch: Watch) -> tuple[_Rows, _Rows]:
+    """Database (M, P, E), P descriptors of each image, and queries (Q, E), one at a time."""
+    mapped = watch.track(traverse.database, f'{traverse.name}: database', len(traverse.database))
+    database = [describer.describe_keyframe(read_image(file)) for file in mapped]
+    asked = watch.track(traverse.queries, f'{traverse.name}: queries', len(traverse.queries))
+    return np.stack(database), np.stack([describer.describe(read_image(file)) for file in asked])
+
+
+def _answers(
+    traverses: Sequence[Traverse],
+    described: Sequence[tuple[_Rows, _Rows]],
+    pca: Pca,
+    size: int | None,
+) -> Ranks:
+    found = {}
+    for traverse, (database, queries) in zip(traverses, described, strict=True):
+        if size:
+            database, queries = pca.cut(database, size), pca.cut(queries, size)
+        similarity = np.einsum('qe,mpe->qmp', queries, database, optimize=True).max(axis=2)
+        found[traverse.name] = ranks_of(similarity, traverse.right)
+    return found
