@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from cerfevpr_core.backbone import load_backbone
-from cerfevpr_core.backbone.load import adapt, create_network
-from cerfevpr_core.config import AdapterConfig, Config, config_from_settings, settings
+from cerfevpr_core.backbone.load import create_network, takes_adapters
+from cerfevpr_core.config import Config, config_from_settings, settings
 from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.heads import GemHead
 from cerfevpr_core.model import TrainingFree, new_model
@@ -157,14 +157,8 @@ def _require_fresh(config: Config) -> None:
 
 def _require_vit(config: Config) -> None:
     """Say so before the first version is measured."""
-    some = AdapterConfig('serial_va_parallel_lka', config.adapters.hidden_dim)
-    network = create_network(config.backbone)
-    try:
-        adapt(network, config.backbone, some)
-    except ConfigError as error:
-        if 'plain ViT' not in str(error):
-            raise
+    if not takes_adapters(create_network(config.backbone)):
         raise ConfigError(
             f'backbone.name = {config.backbone.name}: adapters need a plain ViT; give one, as '
             '--set backbone.name=vit_small_patch14_dinov2.lvd142m'
-        ) from None
+        )

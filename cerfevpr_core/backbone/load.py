@@ -135,7 +135,7 @@ def adapt(
     network.requires_grad_(False)
     if adapters is None or adapters.placement == 'none':
         return _working(network, layer, config)
-    if not isinstance(network, VisionTransformer) or not isinstance(network.blocks[0], Block):
+    if not takes_adapters(network):
         raise ConfigError(
             f'adapters.placement = {adapters.placement}: adapters need a plain ViT, '
             f'found {config.name}; use adapters.placement = none'
@@ -144,6 +144,11 @@ def adapt(
     for index, block in enumerate(network.blocks):
         network.blocks[index] = AdaptedBlock(block, adapters, network.embed_dim, grid)
     return _working(network, layer, config, grid)
+
+
+def takes_adapters(network: Network) -> bool:
+    """Whether it is a plain ViT: others put their blocks together otherwise."""
+    return isinstance(network, VisionTransformer) and isinstance(network.blocks[0], Block)
 
 
 def _layer(network: Network, config: BackboneConfig) -> int:

@@ -12,6 +12,7 @@ from cerfevpr_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from cerfevpr_core.ablation.record import Record
+    from cerfevpr_core.ablation.versions import Versions
     from cerfevpr_core.config import Config
     from cerfevpr_core.data.places import PlaceSet
     from cerfevpr_core.training.validation import Traverse
@@ -55,7 +56,9 @@ def _placements(options: argparse.Namespace) -> None:
     _compare('placements', options, config, chosen(placements(config), options.versions))
 
 
-def _compare(ablation: str, options: argparse.Namespace, config: Config, versions: Any) -> None:
+def _compare(
+    ablation: str, options: argparse.Namespace, config: Config, versions: Versions
+) -> None:
     from cerfevpr_core.ablation.compare import compare
     from cerfevpr_core.training.descriptor import Watch
 
