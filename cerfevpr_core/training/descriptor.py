@@ -61,7 +61,7 @@ def train_descriptor(
     model: nn.Module | None = None,
     watch: Watch = Watch(),
 ) -> Progress:
-    """Train what is tunable of a model and keep OUT/last.ckpt, best.safetensors and log.csv.
+    """Train what is tunable of a model; OUT keeps the networks, a checkpoint and log.csv.
 
     Without a `model` it is that of the settings, as it starts or from `descriptor.weights`;
     without an `objective` it is the multi-similarity loss; `stack` makes an image's variants.
@@ -144,8 +144,9 @@ class _Training:
             is_best = progress.take(recalls)
             if log is not None:
                 log.add(progress.epoch, progress.steps_done, _row(recalls))
-                if is_best:
-                    self.checkpoints.save_best(progress, self.model)
+                files = self.checkpoints
+                for file in (files.latest, *([files.best] if is_best else [])):
+                    files.save_model(file, progress, self.model)
                 self._save()
                 saved_s = step_s = time.monotonic()
             watch.say(_line(title, loss, recalls, is_best))

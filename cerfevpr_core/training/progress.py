@@ -68,8 +68,13 @@ class Checkpoints:
 
     @property
     def best(self) -> Path:
-        """To use."""
+        """To use: the epoch with the best validation."""
         return self.out / 'best.safetensors'
+
+    @property
+    def latest(self) -> Path:
+        """To use where the last epoch is preferred to the best one."""
+        return self.out / 'latest.safetensors'
 
     @cached_property
     def places_fingerprint(self) -> str:
@@ -112,7 +117,7 @@ class Checkpoints:
             precision.load_state_dict(content['precision'])
         return Progress(**content['progress'])
 
-    def save_best(self, progress: Progress, model: nn.Module) -> None:
+    def save_model(self, file: Path, progress: Progress, model: nn.Module) -> None:
         """The model as it is, with its settings and how it came about."""
         notes = {
             'epochs': progress.epoch,
@@ -123,7 +128,7 @@ class Checkpoints:
             'settings': _deciding(self.config),
         }
         own = model_settings(self.config) | {'method': 'cerfevpr', 'descriptor.weights': ''}
-        save_network(self.best, trained_state(model), own, notes)
+        save_network(file, trained_state(model), own, notes)
 
     def _require_same(self, content: Mapping[str, Any]) -> None:
         theirs, ours = content['settings'], _deciding(self.config)
