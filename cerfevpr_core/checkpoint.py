@@ -39,7 +39,8 @@ def save_network(
     """Write a network that is ready to use, with its settings; a half file is never seen."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     texts = {_SETTINGS: json.dumps(dict(settings)), _NOTES: json.dumps(dict(notes))}
-    _write(file, lambda partial: safetensors.torch.save_file(tensors, partial, texts))
+    # save_file would make a file that only its owner may read, whatever the umask.
+    _write(file, lambda partial: partial.write_bytes(safetensors.torch.save(tensors, texts)))
 
 
 def load_network(file: Path) -> SavedNetwork:
