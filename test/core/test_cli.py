@@ -152,11 +152,11 @@ def test_a_build_refuses_what_it_cannot_use(fails, tiny, pictures, small_map, tm
     assert not (tmp_path / 'map').exists()
 
 
-def test_the_default_method_that_does_not_ship_yet_says_so(fails, tiny, pictures, tmp_path):
-    build = ['map', 'build', '--images', pictures, '--out', tmp_path / 'map', *tiny]
-    assert 'no trained descriptor ships with this version yet' in fails(
-        *build, '--set', 'method=cerfevpr'
-    )
+def test_a_trained_descriptor_that_is_not_there_is_named(fails, pictures, tmp_path):
+    build = ['map', 'build', '--images', pictures, '--out', tmp_path / 'map']
+    there = ['--set', 'method=cerfevpr', '--set', 'descriptor.weights=nowhere.safetensors']
+    text = fails(*build, *there)
+    assert text == 'no trained network at nowhere.safetensors; check the path'
     assert not (tmp_path / 'map').exists()
 
 
@@ -318,6 +318,7 @@ def test_evaluate_names_the_backbone_over_the_settings_file(fails, pictures, tmp
     file = tmp_path / 'settings.yaml'
     file.write_text(f'backbone: {{name: {TINY}}}')
     both = ['--database', pictures, '--queries', pictures, '--frame-tolerance', 0]
+    both += ['--methods', 'grid']
     text = fails('evaluate', *both, '--config', file, '--backbone', 'nonsense_net')
     assert text.startswith('backbone.name = nonsense_net: timm has no such model')
 
@@ -326,7 +327,9 @@ def test_evaluate_refuses_what_it_cannot_use(fails, evaluate, pictures, tmp_path
     assert fails(*evaluate, '--methods', 'nonsense') == (
         '--methods nonsense: expected some of cerfevpr, cls, gem, grid, vlad'
     )
-    assert 'no trained descriptor ships' in fails(*evaluate, '--methods', 'cerfevpr')
+    assert 'leave these settings out, or choose another method' in fails(
+        *evaluate, '--methods', 'cerfevpr'
+    )
     assert fails(*evaluate, '--seeds', 0) == '--seeds 0: expected 1 or more'
     assert 'expected 0 or more' in fails(*evaluate, '--frame-tolerance', -1)
     assert '--positions belongs to --radius-m' in fails(*evaluate, '--positions', 'a.csv')

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cerfevpr_core.backbone import Tokens
 from cerfevpr_core.backbone.load import adapt, create_network
+from cerfevpr_core.checkpoint import load_network
 from cerfevpr_core.config import (
     AdapterConfig,
     BackboneConfig,
@@ -25,11 +26,13 @@ from cerfevpr_core.config import (
     VladConfig,
     load_config,
 )
+from cerfevpr_core.describer import Describer
 from cerfevpr_core.encoder import RobustEncoder
-from cerfevpr_core.errors import ConfigError, MapError, WeightsError
+from cerfevpr_core.errors import ConfigError, MapError
 from cerfevpr_core.fusion import PyramidFusion
 from cerfevpr_core.heads import ClsHead, GemHead, GridHead, VladHead, local_features
-from cerfevpr_core.model import CerfeVPR, device_of, load_model
+from cerfevpr_core.model import CerfeVPR, device_of
+from cerfevpr_core.trained import SHIPPED
 
 DIM = 16
 
@@ -208,9 +211,20 @@ def test_grid_keeps_where_things_are_and_cls_does_not() -> None:
     torch.testing.assert_close(cls(tokens), cls(mirrored))
 
 
-def test_the_trained_method_says_that_none_ships_yet() -> None:
-    with pytest.raises(WeightsError, match=r'no trained descriptor ships .* --set method=vlad'):
-        load_model(Config(method='cerfevpr'))
+def test_the_descriptor_that_ships_is_small_and_says_how_it_came_about() -> None:
+    assert SHIPPED.stat().st_size < 8e6
+    describer = Describer(Config(method='cerfevpr'))
+    assert describer.descriptor_dim == 1024
+    shipped = load_network(SHIPPED)
+    assert {'data', 'command', 'hours', 'terms'} <= shipped.notes.keys()
+    assert all(value.dtype == torch.float16 for value in shipped.state.values())
+
+
+def test_other_settings_than_the_shipped_descriptors_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r'encoder.num_heads is 2, the file has 8; leave th.*vlad'
+    ):
+        Describer(load_config(assignments=['method=cerfevpr', 'encoder.num_heads=2']))
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -18,7 +18,7 @@ from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
 from rclpy.parameter import Parameter, parameter_value_to_python
 from sensor_msgs.msg import CompressedImage, Image
 
-from cerfevpr_core.config import Config, settings
+from cerfevpr_core.config import Config, running_settings
 from cerfevpr_msgs.msg import PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
 from cerfevpr_ros.conversions import pose_from_msg, stamp_to_ns
@@ -244,8 +244,11 @@ def test_the_service_says_what_is_wrong_and_the_node_lives_on(localizer, route):
 def test_every_setting_shows_as_a_parameter_with_the_value_in_use(localizer, route, recognizer):
     client, name = localizer.client, localizer.name
     listed = client.call(ListParameters, f'{name}/list_parameters').result.names
-    expected = settings(recognizer.config) | {'map.path': str(route.place_map), 'map.top_k': 4}
-    assert set(settings(Config())) <= set(listed)
+    expected = running_settings(recognizer.config) | {
+        'map.path': str(route.place_map),
+        'map.top_k': 4,
+    }
+    assert set(running_settings(Config())) <= set(listed)
     response = client.call(GetParameters, f'{name}/get_parameters', names=list(expected))
     for (setting, value), shown in zip(expected.items(), response.values, strict=True):
         found = parameter_value_to_python(shown)

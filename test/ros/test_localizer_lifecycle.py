@@ -27,7 +27,7 @@ from rcl_interfaces.srv import ListParameters, SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
-from cerfevpr_core.config import Config, settings
+from cerfevpr_core.config import Config, running_settings
 from cerfevpr_msgs.msg import PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
 
@@ -93,7 +93,7 @@ def test_without_autostart_it_waits_unconfigured_and_says_so(managed):
     assert not response.success
     assert response.message == 'the localizer is not configured: no map is loaded'
     listed = managed.client.call(ListParameters, f'{managed.name}/list_parameters').result.names
-    assert {*settings(Config()), 'autostart', 'use_sim_time'} <= set(listed)
+    assert {*running_settings(Config()), 'autostart', 'use_sim_time'} <= set(listed)
 
 
 def test_it_answers_while_it_is_active_and_only_then(managed, route):
