@@ -15,6 +15,7 @@ from cerfevpr_core.gan.image_pool import ImagePool
 from cerfevpr_core.gan.objective import (
     adversarial_loss,
     cycle_loss,
+    detail_loss,
     discriminator_loss,
     identity_loss,
     rejection_loss,
@@ -56,6 +57,9 @@ class CycleGan(nn.Module):
         if config.identity_weight:
             same = identity_loss(m, self.to_m(m), n, self.to_n(n))
             losses['identity'] = config.identity_weight * same
+        if config.detail_weight:
+            changed = detail_loss(m, as_n) + detail_loss(n, as_m)
+            losses['detail'] = config.detail_weight * changed
         return losses, as_m.detach(), as_n.detach()
 
     def discriminators_loss(

@@ -17,6 +17,7 @@ from cerfevpr_core.gan.image_pool import ImagePool
 from cerfevpr_core.gan.objective import (
     adversarial_loss,
     cycle_loss,
+    detail_loss,
     discriminator_loss,
     identity_loss,
 )
@@ -83,6 +84,18 @@ def test_the_cycle_loss_is_eq_3_over_both_ways_round() -> None:
     m, n = torch.full((1, 3, 2, 2), 0.25), torch.full((1, 3, 2, 2), 0.5)
     assert cycle_loss(m, m + 0.1, n, n - 0.3) == pytest.approx(0.4)
     assert identity_loss(m, m, n, n + 0.2) == pytest.approx(0.2)
+
+
+def test_the_detail_loss_lets_brightness_and_contrast_change_but_not_edges() -> None:
+    columns = torch.arange(64) % 8 < 3
+    before = torch.where(columns, 0.9, 0.1).expand(1, 3, 64, 64)  # stripes
+    assert detail_loss(before, before) == pytest.approx(0, abs=0.02)
+    assert detail_loss(before, 0.5 * before + 0.25) == pytest.approx(0, abs=0.02)
+    assert detail_loss(before, 0.002 * before) > 0.4  # next to nothing is left
+    assert detail_loss(before, 0 * before) == pytest.approx(1, abs=0.05)  # all is lost
+    assert detail_loss(before, 1 - before) == pytest.approx(2, abs=0.1)  # all is turned round
+    assert detail_loss(before, before.roll(4, dims=3)) > 1  # another place
+    assert detail_loss(0 * before, before) == 0  # there was nothing to lose
 
 
 def test_the_second_terms_are_not_those_the_paper_misprints() -> None:

@@ -1,0 +1,1 @@
+"""Trained generators, one a condition; docs/generators.md says what made them."""
