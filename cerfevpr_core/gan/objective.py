@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_FAINT = 0.04  # a deviation of ten grey levels of 255: keypoint detectors see no less
+_FAINT = 0.04  # a deviation of ten grey levels of 255; less in the original is no detail
 
 Adversarial = Literal['least_squares', 'cross_entropy']
 
@@ -56,7 +56,7 @@ def detail_loss(before: Tensor, after: Tensor) -> Tensor:
     """How much of the local structure changed, 0 to 2: one less its correlation in 9 x 9 pixels.
 
     Brightness, contrast and colour may change freely, edges may not: keypoints live on them. What
-    a translation presses to less than ten grey levels counts as lost.
+    a translation presses to next to nothing counts as lost.
     """
     x, y = before.mean(dim=1, keepdim=True), after.mean(dim=1, keepdim=True)  # (B, 1, H, W)
     x, y = x - _local_mean(x), y - _local_mean(y)
