@@ -202,7 +202,7 @@ class RuntimeConfig:
 class Config:
     """The whole tree."""
 
-    # Never far behind on held-out places; cerfevpr is ahead where the camera keeps its line.
+    # Best where the camera moves aside; cerfevpr is ahead where it keeps its line: docs/results.md.
     method: Method = 'vlad'
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     adapters: AdapterConfig = field(default_factory=AdapterConfig)
