@@ -202,7 +202,7 @@ class RuntimeConfig:
 class Config:
     """The whole tree."""
 
-    # Best where the camera moves aside; cerfevpr is ahead where it keeps its line: docs/results.md.
+    # Best where the camera moves aside; cerfevpr is where it keeps its line: docs/results.md.
     method: Method = 'vlad'
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     adapters: AdapterConfig = field(default_factory=AdapterConfig)
