@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,12 @@ from numpy.typing import NDArray
 
 from cerfevpr_core.config import Config
 from cerfevpr_core.errors import ImageError
-from cerfevpr_core.heads import VladHead, local_features
 from cerfevpr_core.images import Image, to_tensor
-from cerfevpr_core.model import device_of, fingerprint, load_model
+from cerfevpr_core.model import Fitted, device_of, fingerprint, load_model
 from cerfevpr_core.trained import settled
 from cerfevpr_core.variants import VariantMaker
 
 Descriptor = NDArray[np.float32]
-Fitted = dict[str, NDArray[np.float32]]
 
 
 class Describer:
@@ -56,36 +55,34 @@ class Describer:
     @property
     def needs_fit(self) -> bool:
         """Whether a part of the model is still to be fitted on the map's images."""
-        head = getattr(self.model, 'head', None)
-        return isinstance(head, VladHead) and not head.fitted
+        return self.model.needs_fit
 
     @cached_property
     def descriptor_dim(self) -> int:
         """E; known once everything is fitted."""
         return len(self.describe(np.zeros((64, 64, 3), np.uint8)))
 
-    @torch.inference_mode()
     def fit(self, images: Iterable[Image]) -> None:
-        """Fit what is fitted on a map's own images: the vocabulary of `vlad`."""
-        head = self.model.head
-        assert isinstance(head, VladHead)
-        features = [
-            local_features(self.model.backbone(self._batch(image)))[0].cpu().numpy()
-            for image in images
-        ]
-        if not features:
+        """Fit what the method fits on a map's own images. Raises ImageError if there is none."""
+        rest = iter(images)
+        first = next(rest, None)
+        if first is None:
             raise ImageError('none of the images could be read; there is nothing to fit on')
-        head.fit(np.concatenate(features))
+        self.model.fit(self._batch(image)[0] for image in chain([first], rest))
+
+    @property
+    def fit_images(self) -> int:
+        """Of how many images at most a fit makes use."""
+        is_vlad = self.config.method == 'vlad'
+        return self.config.vlad.num_images if is_vlad else self.config.encoder.fit_images
 
     def fitted(self) -> Fitted:
         """What `fit` found, by name; a map keeps it."""
-        head = getattr(self.model, 'head', None)
-        return {'vocabulary': head.vocabulary.cpu().numpy()} if isinstance(head, VladHead) else {}
+        return self.model.fitted()
 
-    def load_fitted(self, fitted: Mapping[str, NDArray[np.float32]]) -> None:
+    def load_fitted(self, fitted: Mapping[str, NDArray[np.floating]]) -> None:
         """Take what was fitted when the map was built."""
-        if 'vocabulary' in fitted:
-            self.model.head.load_vocabulary(fitted['vocabulary'])
+        self.model.load_fitted(fitted)
 
     def _describe(self, variants: torch.Tensor) -> Descriptor:
         """(B, V, 3, H, W) -> (B, E); one at a time, so that a batch changes nothing."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from cerfevpr_core.config import EncoderConfig
 from cerfevpr_core.errors import ConfigError
-from cerfevpr_core.projection import CompactProjection, TokenProjection
+from cerfevpr_core.projection import CompactProjection, MapProjection, TokenProjection
 
 
 class RobustEncoder(nn.Module):
@@ -39,20 +39,26 @@ class RobustEncoder(nn.Module):
             for _ in range(config.num_layers)
         )
         num_cells = num_tokens if num_cells is None else num_cells
-        self.projection = (
-            CompactProjection(config, num_cells, num_tokens - num_cells, dim)
-            if config.descriptor_dim
-            else TokenProjection(config, num_tokens, dim)
-        )
+        num_words = num_tokens - num_cells
+        self.projection: TokenProjection | CompactProjection | MapProjection
+        if not config.descriptor_dim:
+            self.projection = TokenProjection(config, num_tokens, dim)
+        elif config.fitted_on == 'training':
+            self.projection = CompactProjection(config, num_cells, num_words, dim)
+        else:
+            self.projection = MapProjection(config, num_cells, num_words, dim)
         self.descriptor_dim = self.projection.descriptor_dim
 
     def forward(self, fused: Tensor) -> Tensor:
+        return self.projection(self.robust_tokens(fused))  # (B, E), eq. 11
+
+    def robust_tokens(self, fused: Tensor) -> Tensor:
+        """The original's tokens, having seen those of its variants: (B, V, T, D) -> (B, T, D)."""
         num_images, _, num_tokens, _ = fused.shape
         rows = fused.transpose(1, 2).flatten(0, 1)  # (B*T, V, D)
         for layer in self.layers:
             rows = layer(rows)  # eqs 9 and 10
-        original = rows[:, -1].unflatten(0, (num_images, num_tokens))  # (B, T, D)
-        return self.projection(original)  # (B, E), eq. 11
+        return rows[:, -1].unflatten(0, (num_images, num_tokens))  # (B, T, D)
 
     def start_as_identity(self) -> None:
         """Silence the layers' branches, so that training starts from the tokens as they are."""

@@ -87,8 +87,8 @@ def add_to_map(
 def fit(describer: Describer, frames: FrameSource, track: Track = no_progress) -> None:
     """Fit what the method fits on the map's images, on an even sample of them."""
     if describer.needs_fit:
-        chosen = set(evenly(len(frames), describer.config.vlad.num_images))
-        tracked = track(frames, 'fitting the vocabulary', len(frames))
+        chosen = set(evenly(len(frames), describer.fit_images))
+        tracked = track(frames, 'fitting to the map', len(frames))
         describer.fit(_images(f for i, f in enumerate(tracked) if i in chosen))
 
 

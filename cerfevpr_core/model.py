@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cerfevpr_core.backbone import Backbone, load_backbone
+from cerfevpr_core.backbone import Backbone, Tokens, load_backbone
 from cerfevpr_core.config import Config, Method
 from cerfevpr_core.encoder import RobustEncoder
-from cerfevpr_core.errors import ConfigError
+from cerfevpr_core.errors import ConfigError, MapError
 from cerfevpr_core.fusion import PyramidFusion
-from cerfevpr_core.heads import ClsHead, GemHead, GridHead, VladHead
+from cerfevpr_core.heads import ClsHead, GemHead, GridHead, VladHead, local_features
+from cerfevpr_core.projection import MapProjection
 from cerfevpr_core.trained import descriptor_file, fill, read_descriptor
 from cerfevpr_core.weights import weights_hash
+
+Fitted = dict[str, NDArray[np.floating]]
 
 
 class CerfeVPR(nn.Module):
@@ -36,6 +42,46 @@ class CerfeVPR(nn.Module):
         fused = self.fusion(tokens).unflatten(0, variants.shape[:2])  # (B, V, T, D)
         return self.encoder(fused)  # (B, E), unit length
 
+    @property
+    def needs_fit(self) -> bool:
+        """Whether words and projection are still to be fitted on a map."""
+        projection = self.encoder.projection
+        return isinstance(projection, MapProjection) and not projection.fitted
+
+    @torch.inference_mode()
+    def fit(self, images: Iterable[Tensor]) -> None:
+        """Fit words and projection on a map's images (3, H, W)."""
+        projection = self.encoder.projection
+        assert isinstance(projection, MapProjection)
+        # In half precision: 47 KB an image of 224 x 224.
+        seen = [self.backbone(image[None]) for image in images]
+        seen = [Tokens(each.cls.half(), each.patches.half()) for each in seen]
+        if self.fusion.words is not None:
+            self.fusion.fit_words([each.patches.float() for each in seen])
+        fused = (self.fusion(Tokens(each.cls.float(), each.patches.float())) for each in seen)
+        tokens = [self.encoder.robust_tokens(each[None]) for each in fused]
+        projection.fit(torch.cat(tokens))
+
+    def fitted(self) -> Fitted:
+        """What `fit` found, by name; a map keeps it."""
+        projection = self.encoder.projection
+        if not isinstance(projection, MapProjection):
+            return {}
+        words = self.fusion.words
+        found = {
+            'narrow': projection.narrow.cpu().numpy().astype(np.float16),
+            'basis': projection.basis.cpu().numpy().astype(np.float16),
+        }
+        return found if words is None else found | {'words': words.detach().cpu().numpy().copy()}
+
+    def load_fitted(self, fitted: Mapping[str, NDArray[np.floating]]) -> None:
+        """Take what was fitted when the map was built. Raises MapError if it does not fit."""
+        projection = self.encoder.projection
+        if isinstance(projection, MapProjection):
+            projection.load(_part(fitted, 'narrow'), _part(fitted, 'basis'))
+            if self.fusion.words is not None:
+                self.fusion.load_words(_part(fitted, 'words'))
+
 
 class TrainingFree(nn.Module):
     """A frozen backbone and a head: variants (B, V, 3, H, W) -> (B, E), of the original."""
@@ -47,6 +93,35 @@ class TrainingFree(nn.Module):
 
     def forward(self, variants: Tensor) -> Tensor:
         return self.head(self.backbone(variants[:, -1]))
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether the head's vocabulary is still to be fitted on a map."""
+        return isinstance(self.head, VladHead) and not self.head.fitted
+
+    @torch.inference_mode()
+    def fit(self, images: Iterable[Tensor]) -> None:
+        """Fit the vocabulary on a map's images (3, H, W)."""
+        assert isinstance(self.head, VladHead)
+        seen = [local_features(self.backbone(image[None]))[0].cpu().numpy() for image in images]
+        self.head.fit(np.concatenate(seen))
+
+    def fitted(self) -> Fitted:
+        """What `fit` found, by name; a map keeps it."""
+        if not isinstance(self.head, VladHead):
+            return {}
+        return {'vocabulary': self.head.vocabulary.cpu().numpy()}
+
+    def load_fitted(self, fitted: Mapping[str, NDArray[np.floating]]) -> None:
+        """Take what was fitted when the map was built. Raises MapError if it does not fit."""
+        if isinstance(self.head, VladHead):
+            self.head.load_vocabulary(_part(fitted, 'vocabulary'))
+
+
+def _part(fitted: Mapping[str, NDArray[np.floating]], name: str) -> NDArray[np.floating]:
+    if name not in fitted:
+        raise MapError(f'the map lacks the {name} that its method fits; build the map again')
+    return fitted[name]
 
 
 def load_model(config: Config) -> nn.Module:

@@ -151,7 +151,7 @@ def matching_describer(config: Config, place_map: PlaceMap) -> Describer:
 def new_manifest(describer: Describer) -> Manifest:
     """What a map made with this describer says of itself. Fit the describer first."""
     if describer.needs_fit:
-        raise MapError('nothing to fit the vocabulary on; give at least one image')
+        raise MapError('nothing to fit the method on; give at least one image')
     config = describer.config
     parts = {name: _plain(value) for name, value in model_settings(config).items()}
     parts['map.index'] = config.map.index  # not the model's, but a later start wants it too

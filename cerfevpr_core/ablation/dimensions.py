@@ -73,7 +73,7 @@ def compare_sizes(
     describer = Describer(config)
     files = [file for place in places.places for file in place.files]
     files = [files[i] for i in evenly(len(files), config.train.start_images)]
-    _fit_vocabulary(describer, files)
+    _fit(describer, files)
     versions = _versions(describer, sizes, len(files))
     protocol = protocol_of('dimensions', describer.config, versions, places, traverses)
     protocol['fitted'] = f"on {len(files)} of the places' images"
@@ -119,9 +119,9 @@ def _versions(describer: Describer, sizes: Sequence[int], num_images: int) -> Ve
     return Versions(tuple(rows), left_out)
 
 
-def _fit_vocabulary(describer: Describer, files: Sequence[Path]) -> None:
+def _fit(describer: Describer, files: Sequence[Path]) -> None:
     if describer.needs_fit:
-        some = evenly(len(files), describer.config.vlad.num_images)
+        some = evenly(len(files), describer.fit_images)
         describer.fit(read_image(files[i]) for i in some)
 
 

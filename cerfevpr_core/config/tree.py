@@ -74,6 +74,10 @@ class EncoderConfig:
     token_dim: Annotated[int, Field(ge=0)] = 0  # 0: keep D
     descriptor_dim: Annotated[int, Field(ge=0)] = 0  # 0: the tokens, flattened; else at most so
     word_weight: Annotated[float, Field(ge=0, le=1)] = 0.85  # of the words in a compact one
+    # Where words and projection of a compact one are fitted: on the training's images, once for
+    # all, or on those of each map.
+    fitted_on: Literal['training', 'map'] = 'training'
+    fit_images: _Count = 2000  # of the map that are looked at for it, evenly spread
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -28,7 +28,7 @@ class Manifest:
     fingerprint: str
     settings: Mapping[str, Any]  # those of the model, by flat name
     descriptor_dim: int
-    fitted: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    fitted: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     map_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     format: int = FORMAT
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from cerfevpr_core.backbone import Tokens
 from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.model import CerfeVPR
-from cerfevpr_core.projection import CompactProjection
+from cerfevpr_core.projection import CompactProjection, TokenProjection
 
 _WORD_FEATURES = 60_000  # patches that the words are clustered from
 _WEIGHT_RMS = 0.02  # of the fitted layers: what the learning rate is in proportion to
@@ -26,18 +26,20 @@ _WEIGHT_RMS = 0.02  # of the fitted layers: what the learning rate is in proport
 
 @torch.no_grad()
 def fit_start(model: CerfeVPR, renditions: Iterable[tuple[Tensor, int]], seed: int) -> None:
-    """Fit a compact projection, and the words if there are any, and silence the encoder's layers.
+    """Fit words and a compact projection, where there are such, and silence the encoder's layers.
 
     Renditions are images (3, H, W) with the number of their place; two or more of each place.
     Raises ConfigError where there are too few for the settings.
     """
     model.encoder.start_as_identity()
     projection = model.encoder.projection
-    if not isinstance(projection, CompactProjection):
+    if isinstance(projection, TokenProjection):
         return
     tokens, places = _tokens(model, renditions)
     if model.fusion.words is not None:
-        model.fusion.words.copy_(_cluster(tokens.patches, len(model.fusion.words), seed))
+        model.fusion.words.copy_(cluster(tokens.patches, len(model.fusion.words), seed))
+    if not isinstance(projection, CompactProjection):
+        return  # its basis is a map's
     fused = torch.cat([model.fusion(part).half() for part in _parts(tokens)])  # (N, T, D)
     _fit_narrow(projection, fused)
     narrowed = torch.cat([projection.narrowed(part.float()) for part in fused.split(256)])
@@ -66,7 +68,7 @@ def _parts(tokens: Tokens) -> Iterable[Tokens]:
         yield Tokens(cls.float(), patches.float())
 
 
-def _cluster(patches: Tensor, num_words: int, seed: int) -> Tensor:
+def cluster(patches: Tensor, num_words: int, seed: int) -> Tensor:
     """Centres of the unit-length patches (N, D, h, w): (num_words, D)."""
     features = patches.flatten(2).transpose(1, 2).flatten(0, 1)  # (N*h*w, D)
     rng = np.random.default_rng(seed)

@@ -212,9 +212,7 @@ def test_grid_keeps_where_things_are_and_cls_does_not() -> None:
 
 
 def test_the_descriptor_that_ships_is_small_and_says_how_it_came_about() -> None:
-    assert SHIPPED.stat().st_size < 8e6
-    describer = Describer(Config(method='cerfevpr'))
-    assert describer.descriptor_dim == 1024
+    assert SHIPPED.stat().st_size < 3e6
     shipped = load_network(SHIPPED)
     assert {'data', 'command', 'hours', 'terms'} <= shipped.notes.keys()
     assert all(value.dtype == torch.float16 for value in shipped.state.values())

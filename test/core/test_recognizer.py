@@ -147,7 +147,7 @@ def test_the_vocabulary_travels_with_the_map(pictures, weights, tmp_path):
 
 
 def test_a_vocabulary_that_is_not_fitted_makes_no_map(weights):
-    with pytest.raises(MapError, match='nothing to fit the vocabulary on'):
+    with pytest.raises(MapError, match='nothing to fit the method on'):
         new_manifest(Describer(tiny_config(weights, 'vlad')))
 
 
