@@ -159,7 +159,7 @@ REFUSED = {
     'missing': ({'map.path': '/nowhere/map'}, 'no map at /nowhere/map: it does not exist'),
     'unknown': ({'map.path': 'MAP', 'map.topk': 5}, 'map.topk, did you mean map.top_k?'),
     'type': ({'map.path': 'MAP', 'map.top_k': 'five'}, "wrong setting map.top_k = 'five': exp"),
-    'model': ({'map.path': 'MAP', 'method': 'grid'}, '(method is grid, the map has vlad)'),
+    'model': ({'map.path': 'MAP', 'method': 'grid'}, '(method is grid, the map has cerfevpr)'),
 }
 
 
