@@ -35,7 +35,11 @@ def message(**given) -> str:
 def test_without_any_setting_the_defaults_hold():
     config = load_config()
     assert config == Config()
-    assert (config.method, config.map.top_k, config.backbone.image_size) == ('cerfevpr', 5, (224, 224))
+    assert (config.method, config.map.top_k, config.backbone.image_size) == (
+        'cerfevpr',
+        5,
+        (224, 224),
+    )
 
 
 @pytest.mark.parametrize(
