@@ -73,8 +73,7 @@ class Describer:
     @property
     def fit_images(self) -> int:
         """Of how many images at most a fit makes use."""
-        is_vlad = self.config.method == 'vlad'
-        return self.config.vlad.num_images if is_vlad else self.config.encoder.fit_images
+        return self.model.fit_images
 
     def fitted(self) -> Fitted:
         """What `fit` found, by name; a map keeps it."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from cerfevpr_core.config import EncoderConfig
 from cerfevpr_core.errors import ConfigError
-from cerfevpr_core.projection import CompactProjection, MapProjection, TokenProjection
+from cerfevpr_core.projection import MapProjection, TokenProjection
 
 
 class RobustEncoder(nn.Module):
@@ -40,11 +40,9 @@ class RobustEncoder(nn.Module):
         )
         num_cells = num_tokens if num_cells is None else num_cells
         num_words = num_tokens - num_cells
-        self.projection: TokenProjection | CompactProjection | MapProjection
+        self.projection: TokenProjection | MapProjection
         if not config.descriptor_dim:
             self.projection = TokenProjection(config, num_tokens, dim)
-        elif config.fitted_on == 'training':
-            self.projection = CompactProjection(config, num_cells, num_words, dim)
         else:
             self.projection = MapProjection(config, num_cells, num_words, dim)
         self.descriptor_dim = self.projection.descriptor_dim

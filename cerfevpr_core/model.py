@@ -26,7 +26,10 @@ Fitted = dict[str, NDArray[np.floating]]
 
 
 class CerfeVPR(nn.Module):
-    """What trains together: variants (B, V, 3, H, W), the original last -> (B, E), unit length."""
+    """What trains together: variants (B, V, 3, H, W), the original last -> (B, E), unit length.
+
+    Where something is fitted on maps, E is that of a map, and larger until then.
+    """
 
     def __init__(self, backbone: Backbone, config: Config) -> None:
         super().__init__()
@@ -36,6 +39,7 @@ class CerfeVPR(nn.Module):
             config.encoder, self.fusion.num_tokens, backbone.dim, self.fusion.num_cells
         )
         self.descriptor_dim = self.encoder.descriptor_dim
+        self.fit_images = config.encoder.fit_images  # of a map at most
 
     def forward(self, variants: Tensor) -> Tensor:
         tokens = self.backbone(variants.flatten(0, 1))  # cls (B*V, D), patches (B*V, D, h, w)
@@ -90,6 +94,7 @@ class TrainingFree(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.fit_images = head.config.num_images if isinstance(head, VladHead) else 0
 
     def forward(self, variants: Tensor) -> Tensor:
         return self.head(self.backbone(variants[:, -1]))

@@ -1,5 +1,4 @@
-"""Tokens of an image -> its descriptor: the paper's flattened W_proj, or a compact one
-that is fitted in training or on the map."""
+"""Tokens of an image -> its descriptor: the paper's flattened W_proj, or one fitted on the map."""
 
 from __future__ import annotations
 
@@ -33,50 +32,8 @@ class TokenProjection(nn.Module):
         return F.normalize(self.mix(projected).flatten(1), dim=1)  # (B, E)
 
 
-class CompactProjection(nn.Module):
-    """Cells and words apart, each to a unit vector; both weighted: (B, T, D) -> (B, E).
-
-    A similarity is then `word_weight`**2 of what the words say and the rest of what the cells
-    say. Two stages, each token to d numbers and all of them to the descriptor, keep it small.
-    Cells and words get half of `descriptor_dim` each, but no more than their tokens' numbers.
-    """
-
-    def __init__(self, config: EncoderConfig, num_cells: int, num_words: int, dim: int) -> None:
-        super().__init__()
-        token_dim = config.token_dim or dim
-        self.sizes = [num_cells, num_words] if num_words else [num_cells]
-        parts = _halves(config.descriptor_dim, num_cells * token_dim, num_words * token_dim)
-        self.descriptor_dim = sum(parts)
-        self.mean = nn.Parameter(torch.zeros(num_cells + num_words, dim))
-        self.narrow = nn.Parameter(
-            torch.randn(num_cells + num_words, dim, token_dim) / math.sqrt(dim)
-        )
-        self.widen = nn.ModuleList(
-            nn.Linear(size * token_dim, out) for size, out in zip(self.sizes, parts, strict=False)
-        )
-        self.weights = _weights(config, num_words)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        parts = self.narrowed(tokens).split(self.sizes, dim=1)  # of (B, T, d)
-        units = [
-            weight * F.normalize(widen(part.flatten(1)), dim=1)
-            for widen, part, weight in zip(self.widen, parts, self.weights, strict=False)
-        ]
-        return torch.cat(units, dim=1)  # (B, E)
-
-    def narrowed(self, tokens: Tensor) -> Tensor:
-        """Each token, centred, to its own d numbers: (B, T, D) -> (B, T, d)."""
-        return torch.einsum('btd,tde->bte', tokens - self.mean, self.narrow)
-
-
-def _halves(total: int, num_cells: int, num_words: int) -> tuple[int, int]:
-    """How many numbers of the descriptor are for the cells and how many for the words."""
-    for_cells = min(total - min(total // 2, num_words), num_cells)
-    return for_cells, min(total - for_cells, num_words)
-
-
 class MapProjection(nn.Module):
-    """Fitted on the images of a map: (B, T, D) -> (B, E), unit length; until then E = T * D.
+    """Fitted on a map's images: (B, T, D) -> (B, E), unit length; (B, T * D) until then.
 
     Two stages, which keep a query cheap. `narrow` turns what all cells, and all words, have in
     common to its d principal directions on this map. `basis` then spans the map's own
@@ -91,10 +48,10 @@ class MapProjection(nn.Module):
         token_dim = config.token_dim or dim
         self.sizes = [num_cells, num_words] if num_words else [num_cells]
         self.weights = _weights(config, num_words)
-        self.full_dim = (num_cells + num_words) * dim
         narrow_dim = (num_cells + num_words) * token_dim
         self.narrow_shape = (len(self.sizes), dim, token_dim)
         self.basis_shape = (min(config.descriptor_dim, narrow_dim), narrow_dim)
+        self.descriptor_dim = self.basis_shape[0]
         self.narrow: Tensor
         self.basis: Tensor
         self.register_buffer('narrow', torch.eye(dim).repeat(2, 1, 1), persistent=False)
@@ -105,11 +62,6 @@ class MapProjection(nn.Module):
         """Whether there is a basis."""
         return len(self.basis) > 0
 
-    @property
-    def descriptor_dim(self) -> int:
-        """E."""
-        return len(self.basis) or self.full_dim
-
     def forward(self, tokens: Tensor) -> Tensor:
         joined = self._joined(tokens)
         if not self.fitted:
@@ -117,6 +69,7 @@ class MapProjection(nn.Module):
         # Reading the basis is what this costs: in half precision it stays in a CPU's cache.
         return F.normalize(F.linear(joined.half(), self.basis).float(), dim=1)
 
+    @torch.no_grad()
     def fit(self, tokens: Tensor) -> None:
         """Principal directions (not centred) of the tokens (N, T, D), first each, then all."""
         parts = [part.flatten(0, 1) for part in tokens.split(self.sizes, dim=1)]  # (M, D)

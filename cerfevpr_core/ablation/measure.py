@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cerfevpr_core.config import Config
+from cerfevpr_core.model import CerfeVPR
 from cerfevpr_core.training.begin import stack_of
 from cerfevpr_core.training.pictures import original_alone
 from cerfevpr_core.training.teacher import Track
@@ -72,6 +73,8 @@ def counts(model: nn.Module, config: Config) -> dict[str, Any]:
 
 @torch.inference_mode()
 def _descriptor_dim(model: nn.Module, config: Config) -> int:
+    if isinstance(model, CerfeVPR):
+        return model.descriptor_dim
     height, width = config.backbone.image_size
     some: Tensor = model.eval()(torch.zeros(1, 1, 3, height, width))
     return some.shape[1]

@@ -72,11 +72,9 @@ class EncoderConfig:
     ffn_dim: _Count = 2048
     num_tokens: Annotated[int, Field(ge=0)] = 0  # 0: keep T; else W_proj mixes T -> num_tokens
     token_dim: Annotated[int, Field(ge=0)] = 0  # 0: keep D
-    descriptor_dim: Annotated[int, Field(ge=0)] = 0  # 0: the tokens, flattened; else at most so
-    word_weight: Annotated[float, Field(ge=0, le=1)] = 0.85  # of the words in a compact one
-    # Where words and projection of a compact one are fitted: on the training's images, once for
-    # all, or on those of each map.
-    fitted_on: Literal['training', 'map'] = 'training'
+    # 0: the tokens, flattened; else at most so many, by words and a projection fitted on each map
+    descriptor_dim: Annotated[int, Field(ge=0)] = 0
+    word_weight: Annotated[float, Field(ge=0, le=1)] = 0.92  # of the words in such a one
     fit_images: _Count = 2000  # of the map that are looked at for it, evenly spread
 
 
@@ -144,7 +142,7 @@ class TrainConfig:
     amp: Literal['auto', 'off', 'bf16', 'fp16'] = 'auto'  # auto: bf16 on a GPU, off elsewhere
     augment: Annotated[float, Field(ge=0, le=1)] = 0.5  # strength; 0: none
     num_tuned: Annotated[int, Field(ge=0)] = 0  # last blocks or stages of the backbone that learn
-    start_images: Annotated[int, Field(ge=2)] = 2500  # that a compact projection is fitted on
+    start_images: Annotated[int, Field(ge=2)] = 2500  # that visual words are clustered from
     teacher_weight: Annotated[float, Field(ge=0)] = 0.0  # of staying near the start; 0: free
     variant_dropout: Annotated[float, Field(ge=0, le=1)] = 0.5  # chance to be left out
     radius_m: Annotated[float, Field(gt=0)] = 3.0  # images so near, looking alike, are one place

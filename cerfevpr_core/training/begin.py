@@ -25,7 +25,7 @@ from cerfevpr_core.training.teacher import (
     numbered_images,
 )
 
-_RENDITIONS = 3  # of each image that the start is fitted on: as it is, and augmented twice
+_RENDITIONS = 3  # of each image that the words are clustered from: as it is, and augmented twice
 
 
 def settings_of_training(config: Config) -> Config:
@@ -87,7 +87,7 @@ def tune_backbone(network: nn.Module, num_tuned: int) -> None:
 
 
 def _start_from_backbone(model: CerfeVPR, places: PlaceSet, config: Config, track: Track) -> None:
-    """Fit what can be fitted in closed form, on an even sample of the images."""
+    """Cluster the words from an even sample of the images."""
     train, alone = config.train, original_alone(config.backbone.image_size)
     plain = Pictures(places.places, alone, 0.0)
     changed = Pictures(places.places, alone, train.augment)
@@ -95,11 +95,11 @@ def _start_from_backbone(model: CerfeVPR, places: PlaceSet, config: Config, trac
     step = max(1, len(images) // train.start_images)
     chosen = images[::step]
 
-    def renditions() -> Iterator[tuple[Tensor, int]]:
+    def renditions() -> Iterator[Tensor]:
         for place, image in track(chosen, 'fitting the start', len(chosen)):
             for number in range(_RENDITIONS):
                 sample = Sample(place, image, 0, train.seed + _RENDITIONS * image + number)
                 variants, _, _ = (changed if number else plain)[sample]
-                yield variants[-1], place
+                yield variants[-1]
 
     fit_start(model, renditions(), train.seed)

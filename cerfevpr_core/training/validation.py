@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cerfevpr_core.data.positions import PoseTable
+from cerfevpr_core.describer import evenly
 from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.evaluation.protocol import positives_by_radius
 from cerfevpr_core.images import list_images, read_image
@@ -83,12 +86,13 @@ def ranks(
 ) -> NDArray[np.int64]:
     """For each answerable query the rank of its first right database image, from 1.
 
-    One image at a time, with the variants that a map's images and queries will have.
+    One image at a time, with the variants that a map's images and queries will have. What is
+    fitted on maps is fitted on the traverse's database; the model itself stays as it is.
     """
     was_training = model.training
-    model.eval()
-    database = _describe(model, traverse.database, database_stack)
-    queries = _describe(model, traverse.queries, query_stack)
+    fitted = _fitted(model.eval(), traverse.database, query_stack)
+    database = _describe(fitted, traverse.database, database_stack)
+    queries = _describe(fitted, traverse.queries, query_stack)
     model.train(was_training)
     return ranks_of(queries @ database.T, traverse.right)
 
@@ -98,6 +102,17 @@ def ranks_of(similarity: NDArray[np.float32], right: NDArray[np.bool_]) -> NDArr
     order = np.argsort(-similarity, axis=1, kind='stable')
     hits = np.take_along_axis(right, order, axis=1)[right.any(axis=1)]
     return hits.argmax(axis=1) + 1
+
+
+def _fitted(model: Any, files: Sequence[Path], stack: Stack) -> nn.Module:
+    """The model, or where it is fitted on maps a copy of it as with a map of these images."""
+    if not getattr(model, 'needs_fit', False):
+        return model
+    fitted = copy.deepcopy(model)
+    device = next(model.parameters()).device
+    some = [files[i] for i in evenly(len(files), model.fit_images)]
+    fitted.fit(stack(read_image(file))[-1].to(device) for file in some)
+    return fitted
 
 
 def _describe(model: nn.Module, files: Sequence[Path], stack: Stack) -> NDArray[np.float32]:

@@ -20,9 +20,7 @@ DIM, CELLS, WORDS = 16, 5, 3
 
 
 def unfitted(descriptor_dim: int = 20, token_dim: int = 0, words: int = WORDS) -> MapProjection:
-    config = EncoderConfig(
-        fitted_on='map', descriptor_dim=descriptor_dim, token_dim=token_dim, word_weight=0.8
-    )
+    config = EncoderConfig(descriptor_dim=descriptor_dim, token_dim=token_dim, word_weight=0.8)
     return MapProjection(config, CELLS, words, DIM)
 
 
@@ -132,7 +130,6 @@ def model(weights):
         'encoder.ffn_dim': 16,
         'encoder.token_dim': 8,
         'encoder.descriptor_dim': 16,
-        'encoder.fitted_on': 'map',
     }
     overrides = tiny_settings(weights, 'cerfevpr') | named
     return new_model(load_config(overrides=overrides)).eval()
