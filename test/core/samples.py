@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,12 @@ def random_map(folder: Path, count: int, dim: int = 16, kind: str = 'flat') -> n
     with PlaceMap.create(folder, Manifest('model', {}, dim), kind) as place_map:
         place_map.add(keyframes(vectors))
     return vectors
+
+
+def error_of(expected: type[Exception], call: Callable[..., object], *given: object) -> str:
+    """What the expected error of a call says."""
+    import pytest  # here: the same
+
+    with pytest.raises(expected) as caught:
+        call(*given)
+    return str(caught.value)
