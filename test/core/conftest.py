@@ -1,4 +1,4 @@
-"""Shared by the tests of the core: one small model, one small map, and the real images."""
+"""Shared by the tests of the core: a small model and map, commands, and the real images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import pytest
-from samples import tiny_config, write_pictures, write_tiny_weights
+from samples import (
+    assignments,
+    tiny_config,
+    tiny_settings,
+    write_pictures,
+    write_tiny_weights,
+)
 
+from cerfevpr_core.cli import main
 from cerfevpr_core.data.frames import FolderFrames
 from cerfevpr_core.mapping import build_map
 
@@ -42,6 +49,46 @@ def built_map(tmp_path_factory, pictures, weights) -> Path:
 def small_map(built_map, tmp_path) -> Path:
     """A map of eight pictures to do with as one likes."""
     return Path(shutil.copytree(built_map, tmp_path / 'small_map'))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    """A cache folder of the test's own; it does not exist yet."""
+    monkeypatch.setenv('CERFEVPR_CACHE', str(tmp_path / 'cache'))
+    return tmp_path / 'cache'
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command; its exit code, standard output and standard error."""
+
+    def _run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([str(a) for a in arguments])
+        return code, *capsys.readouterr()
+
+    return _run
+
+
+@pytest.fixture
+def fails(run):
+    """Run a command that meets a user's error; its one message."""
+
+    def _fails(*arguments: object) -> str:
+        code, _, err = run(*arguments)
+        assert code == 2
+        *before, last = err.strip().splitlines()
+        start = max(i for i, line in enumerate([*before, last]) if line.startswith('error: '))
+        assert 'Traceback' not in err
+        return ' '.join([*before, last][start:]).removeprefix('error: ')
+
+    return _fails
+
+
+@pytest.fixture
+def tiny(weights) -> list[str]:
+    """--set arguments of a model that describes in milliseconds."""
+    return assignments(tiny_settings(weights))
 
 
 @pytest.fixture(scope='session')
