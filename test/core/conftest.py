@@ -59,6 +59,17 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
+def offline(monkeypatch, cache) -> None:
+    """An empty cache, and no network."""
+
+    def no_network(*_: object, **__: object) -> None:
+        raise OSError('no network in this test')
+
+    monkeypatch.setattr('urllib.request.urlopen', no_network)
+    monkeypatch.setenv('HF_HUB_CACHE', str(cache.parent / 'hub'))
+
+
+@pytest.fixture
 def run(capsys):
     """Run a command; its exit code, standard output and standard error."""
 
