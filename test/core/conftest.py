@@ -10,16 +10,23 @@ from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import pytest
+from ablations import VIT, tiny_ablation
 from samples import (
     assignments,
     tiny_config,
     tiny_settings,
+    write_generator,
     write_pictures,
+    write_places,
     write_tiny_weights,
+    write_traverse,
 )
+from trainings import tiny_training
 
 from cerfevpr_core.cli import main
+from cerfevpr_core.config import Config, load_config
 from cerfevpr_core.data.frames import FolderFrames
+from cerfevpr_core.data.places import PlaceSet, Source, read_places
 from cerfevpr_core.mapping import build_map
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +36,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def weights(tmp_path_factory) -> Path:
     """Weights of a tiny network."""
     return write_tiny_weights(tmp_path_factory.mktemp('weights') / 'tiny.safetensors')
+
+
+@pytest.fixture(scope='session')
+def vit_weights(tmp_path_factory) -> Path:
+    """Weights of a small plain ViT, which takes adapters."""
+    return write_tiny_weights(tmp_path_factory.mktemp('vit') / 'vit.safetensors', name=VIT)
 
 
 @pytest.fixture(scope='session')
@@ -100,6 +113,48 @@ def fails(run):
 def tiny(weights) -> list[str]:
     """--set arguments of a model that describes in milliseconds."""
     return assignments(tiny_settings(weights))
+
+
+@pytest.fixture
+def generators(tmp_path) -> str:
+    """A folder with two generators: night darkens, snow brightens."""
+    folder = tmp_path / 'generators'
+    for name, offset in (('night', -2.0), ('snow', 2.0)):
+        write_generator(folder / f'{name}.safetensors', offset)
+    return str(folder)
+
+
+@pytest.fixture
+def spots(tmp_path) -> PlaceSet:
+    """Six places to learn from."""
+    return read_places([Source(write_places(tmp_path / 'spots'))], Config().train)
+
+
+@pytest.fixture
+def train_config(weights):
+    """Makes settings of a short training; `train_config(train__seed=3)` for more."""
+
+    def make(**more: object) -> Config:
+        return load_config(overrides=tiny_training(weights, **more))
+
+    return make
+
+
+@pytest.fixture
+def ablation_config(weights, generators) -> Config:
+    """Settings in which every version differs from every other."""
+    with_night = {'variants__conditions': ['night'], 'variants__generators': generators}
+    return load_config(overrides=tiny_ablation(weights, **with_night))
+
+
+@pytest.fixture
+def ablation_folders(tmp_path) -> dict[str, Path]:
+    """Places to learn from and a traverse of others to measure on."""
+    spots = write_places(tmp_path / 'spots')
+    others = write_places(tmp_path / 'others', 10)
+    for folder in sorted(others.iterdir())[:6]:  # not the places that are learned from
+        shutil.rmtree(folder)
+    return {'places': spots, 'held_out': write_traverse(tmp_path / 'held_out', others)}
 
 
 @pytest.fixture(scope='session')
