@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,19 @@ def write_tiny_weights(file: Path, seed: int = 0, name: str = TINY) -> Path:
     return file
 
 
+def write_generator(file: Path, offset: float) -> None:
+    """A generator that adds the same to all log-odds."""
+    import torch  # here: the same
+
+    from cerfevpr_core.checkpoint import save_network
+    from cerfevpr_core.gan.generator import Generator
+
+    generator = Generator(4, 1)
+    torch.nn.init.constant_(generator.change.bias[3:], offset)
+    made_of = {'gan.num_filters': 4, 'gan.num_blocks': 1}
+    save_network(file, generator.state_dict(), made_of)
+
+
 def tiny_settings(weights: Path, method: str = 'grid') -> dict[str, object]:
     """Settings that describe an image in milliseconds."""
     return {
@@ -82,8 +96,12 @@ def tiny_settings(weights: Path, method: str = 'grid') -> dict[str, object]:
 
 def tiny_config(weights: Path, method: str = 'grid', **more: object) -> Config:
     """The tree of `tiny_settings`; `map__top_k=3` for more."""
-    named = {name.replace('__', '.'): value for name, value in more.items()}
-    return load_config(overrides=tiny_settings(weights, method) | named)
+    return load_config(overrides=tiny_settings(weights, method) | dotted(more))
+
+
+def dotted(more: dict[str, object]) -> dict[str, object]:
+    """`map__top_k`, as a keyword can be written, is the setting `map.top_k`."""
+    return {name.replace('__', '.'): value for name, value in more.items()}
 
 
 def assignments(named: dict[str, object]) -> list[str]:
@@ -108,3 +126,12 @@ def random_map(folder: Path, count: int, dim: int = 16, kind: str = 'flat') -> n
     with PlaceMap.create(folder, Manifest('model', {}, dim), kind) as place_map:
         place_map.add(keyframes(vectors))
     return vectors
+
+
+def error_of(expected: type[Exception], call: Callable[..., object], *given: object) -> str:
+    """What the expected error of a call says."""
+    import pytest  # here: the same
+
+    with pytest.raises(expected) as caught:
+        call(*given)
+    return str(caught.value)

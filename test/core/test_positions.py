@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+from samples import error_of
 
 from cerfevpr_core.data.positions import (
     PoseTable,
@@ -12,6 +15,8 @@ from cerfevpr_core.data.positions import (
     read_positions,
 )
 from cerfevpr_core.errors import ConfigError
+
+refused = partial(error_of, ConfigError)
 
 CALIBRATION = """\
 image_width: 640
@@ -31,12 +36,6 @@ def write(tmp_path):
         return file
 
     return _write
-
-
-def refused(call, *given) -> str:
-    with pytest.raises(ConfigError) as caught:
-        call(*given)
-    return str(caught.value)
 
 
 def test_a_pose_is_found_by_file_name_and_by_its_stem(write):

@@ -36,7 +36,7 @@ SETTINGS = {
 }
 
 
-def tiny(**more: object) -> GanConfig:
+def gan_config(**more: object) -> GanConfig:
     """Settings that take milliseconds a step; `steps=3` for more."""
     return config_from_settings(SETTINGS | {f'gan.{k}': v for k, v in more.items()}).gan
 
@@ -57,7 +57,7 @@ def domains(tmp_path_factory: pytest.TempPathFactory) -> UnpairedDomains:
 def trained(domains: UnpairedDomains, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What six steps in one go leave behind."""
     out = tmp_path_factory.mktemp('trained') / 'out'
-    train_gan(domains, out, tiny(), CPU, notes={'command': 'typed'})
+    train_gan(domains, out, gan_config(), CPU, notes={'command': 'typed'})
     return out
 
 
@@ -97,9 +97,9 @@ def test_going_on_gives_the_numbers_of_one_go(
             raise Stopped
 
     with pytest.raises(Stopped):
-        train_gan(domains, tmp_path, tiny(), CPU, progress=stop_at_5)
+        train_gan(domains, tmp_path, gan_config(), CPU, progress=stop_at_5)
     assert load_training(tmp_path / CHECKPOINT)['step'] == 3
-    train_gan(domains, tmp_path, tiny(), CPU, resume=True)
+    train_gan(domains, tmp_path, gan_config(), CPU, resume=True)
     assert (tmp_path / 'losses.csv').read_text() == (trained / 'losses.csv').read_text()
     for name in domains.names:
         own, other = (load_network(f / f'{name}.safetensors').state for f in (tmp_path, trained))
@@ -107,59 +107,59 @@ def test_going_on_gives_the_numbers_of_one_go(
 
 
 def test_a_finished_training_can_be_made_longer(domains: UnpairedDomains, tmp_path: Path) -> None:
-    train_gan(domains, tmp_path, tiny(steps=2, decay_steps=0), CPU)
-    train_gan(domains, tmp_path, tiny(steps=4, decay_steps=0), CPU, resume=True)
+    train_gan(domains, tmp_path, gan_config(steps=2, decay_steps=0), CPU)
+    train_gan(domains, tmp_path, gan_config(steps=4, decay_steps=0), CPU, resume=True)
     assert load_training(tmp_path / CHECKPOINT)['step'] == 4
 
 
 def test_a_training_may_start_from_the_networks_of_another(
     domains: UnpairedDomains, trained: Path, tmp_path: Path
 ) -> None:
-    other = tiny(cycle_weight=1.0, learning_rate=1e-12, steps=1, average=0.0)
+    other = gan_config(cycle_weight=1.0, learning_rate=1e-12, steps=1, average=0.0)
     train_gan(domains, tmp_path / 'a', other, CPU, start=trained)
     kept = load_training(trained / CHECKPOINT)['gan']
     begun = load_training(tmp_path / 'a' / CHECKPOINT)
     assert begun['step'] == 1 and begun['settings']['cycle_weight'] == 1.0
     assert torch.allclose(begun['gan']['to_n.change.weight'], kept['to_n.change.weight'])
     with pytest.raises(ConfigError, match=r'of another size: start .* with gan.num_filters=4'):
-        train_gan(domains, tmp_path / 'b', tiny(num_filters=8), CPU, start=trained)
+        train_gan(domains, tmp_path / 'b', gan_config(num_filters=8), CPU, start=trained)
 
 
 def test_going_on_with_other_settings_is_refused_and_says_which(
     domains: UnpairedDomains, trained: Path
 ) -> None:
     with pytest.raises(ConfigError) as error:
-        train_gan(domains, trained, tiny(cycle_weight=3.0, batch_size=2), CPU, resume=True)
+        train_gan(domains, trained, gan_config(cycle_weight=3.0, batch_size=2), CPU, resume=True)
     assert 'gan.cycle_weight is 3.0, the checkpoint has 10.0' in str(error.value)
     assert 'gan.batch_size is 2, the checkpoint has 1' in str(error.value)
     other = UnpairedDomains(domains.folder_a, domains.folder_b, ('summer', 'winter'))
     with pytest.raises(ConfigError, match=r"names is \['summer', 'winter'\], the checkpoint has"):
-        train_gan(other, trained, tiny(), CPU, resume=True)
+        train_gan(other, trained, gan_config(), CPU, resume=True)
 
 
 def test_a_folder_that_holds_a_training_is_not_overwritten(
     domains: UnpairedDomains, trained: Path
 ) -> None:
     with pytest.raises(ConfigError, match='holds a training; go on with --resume'):
-        train_gan(domains, trained, tiny(), CPU)
+        train_gan(domains, trained, gan_config(), CPU)
 
 
 def test_going_on_from_nothing_or_from_a_damaged_file_is_an_error(
     domains: UnpairedDomains, tmp_path: Path
 ) -> None:
     with pytest.raises(WeightsError, match='no checkpoint at'):
-        train_gan(domains, tmp_path, tiny(), CPU, resume=True)
+        train_gan(domains, tmp_path, gan_config(), CPU, resume=True)
     (tmp_path / CHECKPOINT).write_bytes(b'not a checkpoint')
     with pytest.raises(WeightsError, match='cannot be read as a checkpoint'):
-        train_gan(domains, tmp_path, tiny(), CPU, resume=True)
+        train_gan(domains, tmp_path, gan_config(), CPU, resume=True)
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     domains: UnpairedDomains, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_gan(domains, tmp_path, tiny(steps=3), CPU)
+    train_gan(domains, tmp_path, gan_config(steps=3), CPU)
     before = (tmp_path / CHECKPOINT).read_bytes()
-    diverging = tiny(steps=9)
+    diverging = gan_config(steps=9)
     nan = torch.tensor(float('nan'), requires_grad=True)
     monkeypatch.setattr('cerfevpr_core.gan.cycle_gan.cycle_loss', lambda *_: nan)
     with pytest.raises(TrainingError, match='stopped at step 4: the cycle loss is not a finite'):
@@ -171,7 +171,7 @@ def test_weights_that_are_not_finite_are_never_saved(
     domains: UnpairedDomains, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match=r'(loss|weight) is not a finite number'):
-        train_gan(domains, tmp_path, tiny(learning_rate=1e38, steps=3), CPU)
+        train_gan(domains, tmp_path, gan_config(learning_rate=1e38, steps=3), CPU)
     assert not (tmp_path / CHECKPOINT).exists()
 
 
@@ -220,7 +220,7 @@ def test_crops_fill_the_square_whatever_the_image(tmp_path: Path) -> None:
 
 
 def test_learning_rates_warm_up_stay_and_go_down_evenly() -> None:
-    config = tiny(steps=10, decay_steps=4, warmup_steps=2, learning_rate=1.0)
+    config = gan_config(steps=10, decay_steps=4, warmup_steps=2, learning_rate=1.0)
     of_generators = [round(rates(step, config)[0], 3) for step in range(1, 11)]
     assert of_generators == [0.333, 0.667, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
     assert rates(1, config)[1] == config.discriminator_learning_rate

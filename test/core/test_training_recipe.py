@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from samples import picture, tiny_settings
+from samples import dotted, picture, tiny_settings
 from torch import Tensor, nn
 
 from cerfevpr_core.backbone import Tokens
@@ -88,8 +88,7 @@ def fresh(weights):
             'encoder.token_dim': 8,
             'encoder.descriptor_dim': 16,
         }
-        changed = {name.replace('__', '.'): value for name, value in more.items()}
-        named = tiny_settings(weights, 'cerfevpr') | named | changed
+        named = tiny_settings(weights, 'cerfevpr') | named | dotted(more)
         return new_model(load_config(overrides=named)).eval()
 
     return make

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as PilImage
-from samples import picture, tiny_config, write_pictures
+from samples import picture, tiny_config, write_generator, write_pictures
 
 from cerfevpr_core.checkpoint import save_network
 from cerfevpr_core.cli import main
@@ -18,7 +18,6 @@ from cerfevpr_core.config import VariantsConfig
 from cerfevpr_core.data.frames import FolderFrames
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.errors import ConfigError, ImageError, WeightsError
-from cerfevpr_core.gan.generator import Generator
 from cerfevpr_core.images import to_tensor
 from cerfevpr_core.mapping import build_map
 from cerfevpr_core.place_map import PlaceMap
@@ -29,26 +28,9 @@ SETTINGS = {'gan.num_filters': 4, 'gan.num_blocks': 1}
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of the test's own."""
-    monkeypatch.setenv('CERFEVPR_CACHE', str(tmp_path / 'cache'))
-    return tmp_path / 'cache' / 'variants'
-
-
-@pytest.fixture
-def generators(tmp_path: Path) -> str:
-    """A folder with two generators: night darkens, snow brightens."""
-    folder = tmp_path / 'generators'
-    for name, offset in (('night', -2.0), ('snow', 2.0)):
-        write_generator(folder / f'{name}.safetensors', offset)
-    return str(folder)
-
-
-def write_generator(file: Path, offset: float) -> None:
-    """One that adds the same to all log-odds."""
-    generator = Generator(4, 1)
-    torch.nn.init.constant_(generator.change.bias[3:], offset)
-    save_network(file, generator.state_dict(), SETTINGS)
+def cache(cache: Path) -> Path:
+    """Where the variants are cached."""
+    return cache / 'variants'
 
 
 def maker(generators: str, *conditions: str) -> VariantMaker:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import harness
 import numpy as np
 import pytest
+from client import Camera, Client
+from processes import node, ros_environment
 
 from cerfevpr_core.config import Config
 from cerfevpr_core.data.drawn_route import DrawnRoute, write_traverse
@@ -45,14 +46,14 @@ def route(tmp_path_factory) -> Route:
 def ros(tmp_path_factory):
     """The environment of every node that is started from here on."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in harness.ros_environment(tmp_path_factory.mktemp('ros_log')).items():
+        for name, value in ros_environment(tmp_path_factory.mktemp('ros_log')).items():
             patch.setenv(name, value)
         yield
 
 
 @pytest.fixture(scope='session')
 def client(ros):
-    client = harness.Client()
+    client = Client()
     yield client
     client.close()
 
@@ -61,8 +62,8 @@ def client(ros):
 def localizer(route, client, tmp_path_factory):
     """A localizer that is active for the whole session, and the camera in front of it."""
     parameters = {'map.path': str(route.place_map), 'map.top_k': 4}
-    with harness.node('localizer', tmp_path_factory.mktemp('shared'), 'shared', parameters) as it:
-        camera = harness.Camera(client, 'shared', it)
+    with node('localizer', tmp_path_factory.mktemp('shared'), 'shared', parameters) as it:
+        camera = Camera(client, 'shared', it)
         camera.warm_up(route.images[0])
         yield camera
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import INTERFACES, REPOSITORY, Camera, Process, processes_with
+from client import Camera
+from processes import INTERFACES, REPOSITORY, Process, processes_with
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')

@@ -8,7 +8,8 @@ import time
 import cv2
 import numpy as np
 import pytest
-from harness import INTERFACES, image_msg, number_of, wait_until
+from messages import image_msg, number_of
+from processes import INTERFACES, wait_until
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')

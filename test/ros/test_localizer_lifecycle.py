@@ -5,15 +5,14 @@ from __future__ import annotations
 import signal
 
 import pytest
-from harness import (
+from client import Camera
+from messages import image_msg, number_of
+from processes import (
     ENDS_WITHIN_S,
     INTERFACES,
     QUIET_DOMAIN,
-    Camera,
     ends_of,
-    image_msg,
     node,
-    number_of,
     shared_memory_of,
     wait_until,
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from harness import INTERFACES, START_NS
+from messages import START_NS
+from processes import INTERFACES
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')

@@ -9,7 +9,8 @@ import time
 import cv2
 import numpy as np
 import pytest
-from harness import ENDS_WITHIN_S, INTERFACES, ends_of, node, wait_until, write_bag
+from messages import write_bag
+from processes import ENDS_WITHIN_S, INTERFACES, ends_of, node, wait_until
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')

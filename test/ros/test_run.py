@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import INTERFACES, Process, processes_with, wait_until, write_bag
+from messages import write_bag
+from processes import INTERFACES, Process, processes_with, wait_until
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')

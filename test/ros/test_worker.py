@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from harness import wait_until
+from processes import wait_until
 
 from cerfevpr_ros.worker import NewestWorker
 
