@@ -135,3 +135,18 @@ def error_of(expected: type[Exception], call: Callable[..., object], *given: obj
     with pytest.raises(expected) as caught:
         call(*given)
     return str(caught.value)
+
+
+def fitted_settings(weights: Path) -> dict[str, object]:
+    """A descriptor on the tiny network whose words and projection are fitted on a map."""
+    return tiny_settings(weights, 'cerfevpr') | {
+        'adapters.placement': 'none',
+        'fusion.levels': [2],
+        'fusion.num_words': 4,
+        'fusion.unit_tokens': True,
+        'encoder.num_layers': 1,
+        'encoder.num_heads': 2,
+        'encoder.ffn_dim': 16,
+        'encoder.token_dim': 8,
+        'encoder.descriptor_dim': 16,
+    }

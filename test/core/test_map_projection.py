@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from samples import picture, tiny_settings
+from samples import fitted_settings, picture
 from torch import Tensor
 
 from cerfevpr_core.config import Config, EncoderConfig, FusionConfig, load_config
@@ -120,19 +120,7 @@ def test_words_of_another_size_are_refused() -> None:
 def model(weights):
     """A tiny network whose descriptor is fitted on the map."""
     torch.manual_seed(0)
-    named = {
-        'adapters.placement': 'none',
-        'fusion.levels': [2],
-        'fusion.num_words': 4,
-        'fusion.unit_tokens': True,
-        'encoder.num_layers': 1,
-        'encoder.num_heads': 2,
-        'encoder.ffn_dim': 16,
-        'encoder.token_dim': 8,
-        'encoder.descriptor_dim': 16,
-    }
-    overrides = tiny_settings(weights, 'cerfevpr') | named
-    return new_model(load_config(overrides=overrides)).eval()
+    return new_model(load_config(overrides=fitted_settings(weights))).eval()
 
 
 def test_a_fitted_model_describes_alike_after_its_map_was_loaded(model) -> None:

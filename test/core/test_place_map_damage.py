@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from contextlib import suppress
 
 import pytest
 from maps import created, refused, sql
@@ -118,12 +119,10 @@ def test_a_flipped_bit_anywhere_never_ends_in_another_error(tmp_path):
         file.write_bytes(content)
         shutil.rmtree(tmp_path / 'copy', ignore_errors=True)
         shutil.copytree(tmp_path / 'map', tmp_path / 'copy')
-        try:
-            with PlaceMap.open(tmp_path / 'copy') as place_map:
-                place_map.check()
-                place_map.search(unit_vectors(1)[0], 3)
-        except MapError:
-            pass
+        # Sound or refused by name: any other error fails.
+        with suppress(MapError), PlaceMap.open(tmp_path / 'copy') as place_map:
+            place_map.check()
+            place_map.search(unit_vectors(1)[0], 3)
 
 
 def test_another_model_is_refused_with_both_fingerprints(tmp_path):

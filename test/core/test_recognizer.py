@@ -133,8 +133,7 @@ def test_the_vocabulary_travels_with_the_map(pictures, weights, tmp_path):
     assert describer.needs_fit
     fit(describer, FolderFrames(pictures))
     assert not describer.needs_fit
-    with PlaceMap.create(tmp_path / 'map', new_manifest(describer)):
-        pass
+    PlaceMap.create(tmp_path / 'map', new_manifest(describer)).close()
     build_map(FolderFrames(pictures), tmp_path / 'full', config)
     fresh = PlaceRecognizer.load(tmp_path / 'full')
     for seed in (1, 50):

