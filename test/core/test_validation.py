@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as PilImage
-from samples import (
-    write_pictures,
-    write_places,
-    write_traverse,
-)
+from samples import fitted_settings, write_pictures, write_places, write_traverse
 from torch import Tensor, nn
 
+from cerfevpr_core.config import load_config
 from cerfevpr_core.errors import ConfigError
+from cerfevpr_core.model import CerfeVPR, new_model
 from cerfevpr_core.training.pictures import original_alone
 from cerfevpr_core.training.validation import Traverse, read_traverse, recall_at_1
 
@@ -67,3 +65,27 @@ def test_validation_describes_one_at_a_time_as_in_use(tmp_path: Path) -> None:
     assert recall == pytest.approx(200 / 3)
     assert model.seen == [(1, 3)] * 3 + [(1, 1)] * 3
     assert model.training
+
+
+def test_what_maps_fit_is_fitted_on_the_traverse_and_the_model_stays_as_it_is(
+    weights: Path, tmp_path: Path
+) -> None:
+    config = load_config(overrides=fitted_settings(weights))
+    model = new_model(config).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    folder = write_traverse(tmp_path / 'held_out', write_places(tmp_path / 'spots', 4))
+    sizes, alone = [], original_alone(config.backbone.image_size)
+    traverse = read_traverse(folder, 5.0)
+
+    def note_size(module: nn.Module, _: object, found: object) -> None:
+        if isinstance(module, CerfeVPR) and isinstance(found, Tensor):
+            sizes.append(found.shape[1])
+
+    handle = nn.modules.module.register_module_forward_hook(note_size)
+    try:
+        recall_at_1(model, traverse, alone, alone)
+    finally:
+        handle.remove()
+    assert set(sizes) == {model.descriptor_dim}
+    assert model.needs_fit and model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
