@@ -12,9 +12,9 @@ import torch
 from PIL import Image as PilImage
 from samples import picture, tiny_config, write_generator, write_pictures
 
+from cerfevpr_core.backbone import Tokens
 from cerfevpr_core.checkpoint import save_network
 from cerfevpr_core.cli import main
-from cerfevpr_core.backbone import Tokens
 from cerfevpr_core.config import VariantsConfig
 from cerfevpr_core.data.frames import FolderFrames
 from cerfevpr_core.describer import Describer
