@@ -71,6 +71,11 @@ class Describer:
         stack = self.variants.stack(image)  # (V, 3, H, W)
         return self._see(stack[None] if self.joins_variants else stack[:, None])
 
+    @torch.inference_mode()
+    def patches(self, image: Image) -> NDArray[np.float32]:
+        """The feature map (D, h, w) alone; needs nothing that is fitted on a map."""
+        return self.model.backbone(self._batch(image)).patches[0].float().cpu().numpy()
+
     @property
     def joins_variants(self) -> bool:
         """Whether the model makes one descriptor of all variants of an image."""

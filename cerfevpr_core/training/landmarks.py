@@ -122,7 +122,7 @@ class _Training:
         loss.backward()
         self.adam.step()
         self.progress.steps_done += 1
-        return float(loss)
+        return float(loss.detach())
 
     def _loss(self, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Of feature maps (B * (2 + K), D, h, w) that make tuples of this shape."""
