@@ -1,0 +1,1 @@
+"""Geometric verification: keypoints in matched regions, two-view geometry, PnP and its pose."""
