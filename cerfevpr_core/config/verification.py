@@ -35,5 +35,6 @@ class VerificationConfig:
     pixel_noise_px: _Above0 = 1.0  # of a keypoint, in an image whose longest side is 640 pixels
     depth_noise_m: Annotated[float, Field(ge=0)] = 0.01  # of a 3-D point along its ray
     depth_noise_ratio: Annotated[float, Field(ge=0)] = 0.01  # and this share of its depth
+    max_depth_step: _Above0 = 0.05  # bend of a surface within a pixel, as a share of its depth
     max_iterations: Annotated[int, Field(ge=100)] = 10000  # of a RANSAC
     seed: Annotated[int, Field(ge=0)] = 0

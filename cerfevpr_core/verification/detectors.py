@@ -83,9 +83,7 @@ class OpenCvDetector:
         return Keypoints(positions, rows, unknown_points(len(order)), self.kind)
 
 
-def _prepared(
-    image: Image, longest_px: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _prepared(image: Image, longest_px: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Grey, its longest side so long; and how many original pixels each of its pixels is, x, y."""
     height, width = check_image(image).shape[:2]
     factor = longest_px / max(height, width)
