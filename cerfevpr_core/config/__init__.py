@@ -27,6 +27,7 @@ from cerfevpr_core.config.tree import (
     VariantsConfig,
     VladConfig,
 )
+from cerfevpr_core.config.verification import VerificationConfig
 
 __all__ = [
     'TRAINING_FREE',
@@ -44,6 +45,7 @@ __all__ = [
     'RuntimeConfig',
     'TrainConfig',
     'VariantsConfig',
+    'VerificationConfig',
     'VladConfig',
     'config_from_settings',
     'load_config',

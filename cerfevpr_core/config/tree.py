@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
+from cerfevpr_core.config.verification import VerificationConfig
+
 _STRICT = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=1)]
 
@@ -215,6 +217,7 @@ class Config:
     grid: GridConfig = field(default_factory=GridConfig)
     vlad: VladConfig = field(default_factory=VladConfig)
     map: MapConfig = field(default_factory=MapConfig)
+    verification: VerificationConfig = field(default_factory=VerificationConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
