@@ -128,15 +128,17 @@ def test_images_without_or_with_one_keypoint_are_answered():
     assert index.search(words[1], 5) == [(1, 1), (0, 0)]
     assert WordIndex(1, []).search(words[1], 5) == []
     nothing = np.zeros(0, np.int64)
-    assert match_in_words(none, nothing, one, words[1]).shape == (0, 2)
-    assert match_in_words(one, words[1], one, words[1]).tolist() == [[0, 0]]
+    assert match_in_words(none, nothing, one, words[1])[0].shape == (0, 2)
+    assert match_in_words(one, words[1], one, words[1])[0].tolist() == [[0, 0]]
 
 
 def test_keypoints_match_only_inside_a_node():
     known = descriptors(20)
     nodes = np.arange(20) % 4
-    assert match_in_words(known, nodes, known, nodes).tolist() == [[i, i] for i in range(20)]
-    assert not len(match_in_words(known, nodes, known, (nodes + 1) % 4))
+    pairs, differing = match_in_words(known, nodes, known, nodes)
+    assert pairs.tolist() == [[i, i] for i in range(20)]
+    assert not differing.any()
+    assert not len(match_in_words(known, nodes, known, (nodes + 1) % 4)[0])
 
 
 def test_matches_are_near_distinct_and_mutual():
@@ -148,7 +150,7 @@ def test_matches_are_near_distinct_and_mutual():
     def matched(first: list[int], second: list[int]) -> list[list[int]]:
         sides = [np.array([with_bits(n) for n in counts]) for counts in (first, second)]
         nodes = [np.zeros(len(side), np.int64) for side in sides]
-        return match_in_words(sides[0], nodes[0], sides[1], nodes[1]).tolist()
+        return match_in_words(sides[0], nodes[0], sides[1], nodes[1])[0].tolist()
 
     assert matched([0], [50]) == [[0, 0]]
     assert matched([0], [51]) == []  # too far

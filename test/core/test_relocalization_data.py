@@ -15,6 +15,7 @@ from cerfevpr_core.data.relocalization import (
     drawn_relocalization,
     pose_error,
     seven_scenes_relocalization,
+    some,
 )
 from cerfevpr_core.data.relocalization.depth import depth_seen_by
 from cerfevpr_core.errors import ConfigError, ImageError
@@ -62,12 +63,15 @@ def test_right_keyframes_are_near_and_look_the_same_way():
 def test_the_drawn_route_gives_every_condition_from_both_viewpoints():
     data = drawn_relocalization(seed=3, num_frames=2)
     assert len(data.queries) == 7 and 'summer, centre' not in data.queries
-    first = next(iter(data.keyframes))
+    first = data.keyframes.frame(0)
     assert first.depth_m is not None and first.depth_m.shape == first.image.shape[:2]
-    shifted = next(iter(data.queries['night, shifted']))
+    shifted = data.queries['night, shifted'].frame(0)
     assert shifted.depth_m is None and shifted.name == 'night-shifted/000000'
     assert pose_error(first.pose, shifted.pose) == pytest.approx((1.5, 5))
-    assert data.nearby.right(shifted.pose, [f.pose for f in data.keyframes]).tolist() == [True] * 2
+    assert (
+        data.nearby.right(shifted.pose, [f.pose for f in some(data.keyframes)]).tolist()
+        == [True] * 2
+    )
 
 
 def test_depth_moves_with_the_camera_and_the_nearest_hides_the_rest():
@@ -84,15 +88,15 @@ def test_depth_moves_with_the_camera_and_the_nearest_hides_the_rest():
 
 def test_a_scene_is_split_in_halves(tmp_path):
     data = seven_scenes_relocalization(write_scene(tmp_path / 'scene'))
-    assert [f.name for f in data.keyframes] == ['frame-000000', 'frame-000005']
+    assert [f.name for f in some(data.keyframes)] == ['frame-000000', 'frame-000005']
     (queries,) = data.queries.values()
-    assert [f.name for f in queries] == ['frame-000010', 'frame-000015']
+    assert [f.name for f in some(queries, [1])] == ['frame-000015']
     assert len(data.keyframes) == len(queries) == 2
 
 
 def test_depth_of_a_scene_lies_in_the_colour_camera(tmp_path):
     data = seven_scenes_relocalization(write_scene(tmp_path / 'scene'))
-    with_depth, without = data.keyframes
+    with_depth, without = some(data.keyframes)
     assert isinstance(with_depth, PosedFrame) and without.depth_m is None
     assert with_depth.pose.position_m == pytest.approx((0.025, 0, 0))
     depth = with_depth.depth_m
@@ -122,7 +126,7 @@ def test_a_scene_with_a_bad_file_is_refused_by_name(tmp_path, file, content, kin
     (folder / file).unlink()
     if content:
         (folder / file).write_text(content)
-    told = error_of(kind, lambda: list(seven_scenes_relocalization(folder).keyframes))
+    told = error_of(kind, lambda: seven_scenes_relocalization(folder).keyframes.frame(0))
     assert text in told and str(folder) in told
 
 
@@ -131,13 +135,13 @@ def test_a_scene_needs_frames_of_one_size(tmp_path):
     assert 'has 1 frames' in error_of(ConfigError, seven_scenes_relocalization, folder)
     folder = write_scene(tmp_path / 'other')
     cv2.imwrite(str(folder / 'frame-000000.color.jpg'), picture(0))
-    told = error_of(ImageError, lambda: list(seven_scenes_relocalization(folder).keyframes))
+    told = error_of(ImageError, lambda: seven_scenes_relocalization(folder).keyframes.frame(0))
     assert 'is 128 x 96 pixels; expected 640 x 480' in told
 
 
 @pytest.mark.data
 def test_the_real_scene_has_depth_in_every_fourth_keyframe(data):
     scene = seven_scenes_relocalization(data / 'relocalization' / '7scenes_redkitchen')
-    frames = list(scene.keyframes)
+    frames = list(some(scene.keyframes))
     assert [f.depth_m is not None for f in frames] == [i % 4 == 0 for i in range(100)]
     assert (len(frames), len(scene.queries['second half'])) == (100, 100)

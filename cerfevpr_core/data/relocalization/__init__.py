@@ -1,7 +1,7 @@
 """Maps and queries with known poses, to measure relocalization on."""
 
 from .drawn import drawn_relocalization
-from .posed import Nearby, PosedFrame, PosedFrames, RelocalizationSet, pose_error
+from .posed import Nearby, PosedFrame, PosedFrames, RelocalizationSet, pose_error, some
 from .seven_scenes import is_seven_scenes, seven_scenes_relocalization
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     'is_seven_scenes',
     'pose_error',
     'seven_scenes_relocalization',
+    'some',
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from cerfevpr_core.data.drawn_route import CONDITIONS, VIEWPOINTS, DrawnRoute
 
 from .posed import Nearby, PosedFrame, RelocalizationSet
@@ -24,11 +22,11 @@ class DrawnFrames:
     def __len__(self) -> int:
         return self.route.num_frames
 
-    def __iter__(self) -> Iterator[PosedFrame]:
-        for number in range(len(self)):
-            drawn = self.route.frame(number, self.condition, *VIEWPOINTS[self.viewpoint])
-            name = f'{self.condition}-{self.viewpoint}/{number:06}'
-            yield PosedFrame(name, drawn.image, drawn.pose, drawn.depth_m if self.depth else None)
+    def frame(self, number: int) -> PosedFrame:
+        """One frame, drawn."""
+        drawn = self.route.frame(number, self.condition, *VIEWPOINTS[self.viewpoint])
+        name = f'{self.condition}-{self.viewpoint}/{number:06}'
+        return PosedFrame(name, drawn.image, drawn.pose, drawn.depth_m if self.depth else None)
 
 
 def drawn_relocalization(seed: int = 0, num_frames: int = 160) -> RelocalizationSet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,13 +27,19 @@ class PosedFrame:
 
 
 class PosedFrames(Protocol):
-    """Frames of one camera, which can be counted and read again."""
+    """Frames of one camera, which can be counted and read in any order."""
 
     camera: Camera
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[PosedFrame]: ...
+    def frame(self, number: int) -> PosedFrame: ...
+
+
+def some(frames: PosedFrames, numbers: Iterable[int] | None = None) -> Iterator[PosedFrame]:
+    """The frames of these numbers, or all."""
+    for number in range(len(frames)) if numbers is None else numbers:
+        yield frames.frame(number)
 
 
 @dataclass(frozen=True)

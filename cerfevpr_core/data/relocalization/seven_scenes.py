@@ -8,7 +8,7 @@ stands is the maker's nominal value, which the edges of both images agree with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,18 +44,19 @@ class SevenScenesFrames:
     def __len__(self) -> int:
         return len(self.files)
 
-    def __iter__(self) -> Iterator[PosedFrame]:
-        for file in self.files:
-            name = _name(file)
-            image = read_image(file)
-            if image.shape[:2] != (self.camera.height_px, self.camera.width_px):
-                raise ImageError(
-                    f'{file} is {image.shape[1]} x {image.shape[0]} pixels; expected '
-                    f'{self.camera.width_px} x {self.camera.height_px}, as 7-Scenes comes'
-                )
-            to_map = _numbers(file.with_name(f'{name}.pose.txt'), (4, 4)) @ _COLOUR_IN_DEPTH
-            depth = self._depth_m(file.with_name(f'{name}.depth.png'))
-            yield PosedFrame(name, image, Pose.from_matrix(to_map), depth)
+    def frame(self, number: int) -> PosedFrame:
+        """One frame. Raises ConfigError and ImageError, naming the file."""
+        file = self.files[number]
+        name = _name(file)
+        image = read_image(file)
+        if image.shape[:2] != (self.camera.height_px, self.camera.width_px):
+            raise ImageError(
+                f'{file} is {image.shape[1]} x {image.shape[0]} pixels; expected '
+                f'{self.camera.width_px} x {self.camera.height_px}, as 7-Scenes comes'
+            )
+        to_map = _numbers(file.with_name(f'{name}.pose.txt'), (4, 4)) @ _COLOUR_IN_DEPTH
+        depth = self._depth_m(file.with_name(f'{name}.depth.png'))
+        return PosedFrame(name, image, Pose.from_matrix(to_map), depth)
 
     def _depth_m(self, file: Path) -> NDArray[np.float32] | None:
         if not file.exists():
