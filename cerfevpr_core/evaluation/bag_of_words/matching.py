@@ -17,14 +17,15 @@ def match_in_words(
     nodes0: NDArray[np.int64],
     descriptors1: NDArray[np.uint8],
     nodes1: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Mutually nearest keypoints of one node, near and distinct enough: (P, 2) indices.
+) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+    """Mutually nearest keypoints of one node, near and distinct enough.
 
+    Their indices (P, 2), and the bits (P,) in which they differ.
     `nodes0` (N,) and `nodes1` (M,) are those of one level of the tree: the words themselves, or a
     level above, where fewer true matches are cut off.
     """
     if not (len(nodes0) and len(nodes1)):
-        return np.zeros((0, 2), np.int64)
+        return np.zeros((0, 2), np.int64), np.zeros(0, np.uint16)
     distances = all_hamming(descriptors0, descriptors1)
     distances[nodes0[:, None] != nodes1] = _NONE
     nearest = distances.argmin(axis=1)
@@ -34,4 +35,4 @@ def match_in_words(
     distances[rows, nearest] = _NONE
     second = distances.min(axis=1)
     kept = mutual & (best <= MAX_DISTANCE) & (best < RATIO * second)
-    return np.stack([rows[kept], nearest[kept]], axis=1)
+    return np.stack([rows[kept], nearest[kept]], axis=1), best[kept]

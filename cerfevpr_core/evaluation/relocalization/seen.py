@@ -1,0 +1,90 @@
+"""What candidates and matching need to know of an image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cerfevpr_core.config import Config
+from cerfevpr_core.data.relocalization import PosedFrame
+from cerfevpr_core.describer import Describer, Descriptor
+from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.images import Image, to_tensor
+from cerfevpr_core.landmarks.landmarks import Landmarks, select
+from cerfevpr_core.verification.depth import with_depth
+from cerfevpr_core.verification.detectors import Detector, load_detector
+from cerfevpr_core.verification.keypoints import Keypoints, Kind
+
+NUM_LANDMARKS = 75  # as in the paper's relocalization
+WORDS: Kind = 'orb'  # what words are made of, as in ORB-SLAM
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image described: `nodes` (N, depth) are those of its binary keypoints in the tree.
+
+    `ms` is how long each part took, by name; a keypoint kind is one of them.
+    """
+
+    name: str
+    size: tuple[int, int]  # height, width
+    camera: Camera
+    pose: Pose
+    keypoints: dict[Kind, Keypoints]
+    descriptor: Descriptor
+    landmarks: Landmarks
+    nodes: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 1), np.int64))
+    ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> NDArray[np.uint8]:
+        """The descriptors (N, bytes) of its binary keypoints."""
+        return self.keypoints[WORDS].descriptors.astype(np.uint8, copy=False)
+
+    def with_nodes(self, nodes: NDArray[np.int64], ms: float = 0.0) -> Seen:
+        """The same with its place in a vocabulary tree."""
+        return replace(self, nodes=nodes, ms=self.ms | {'words': ms})
+
+
+class Looker:
+    """An image in, what is known of it out."""
+
+    def __init__(self, config: Config, kinds: Iterable[Kind]) -> None:
+        self.config = config
+        self.describer = Describer(config)
+        self.detectors: dict[Kind, Detector] = {
+            kind: load_detector(replace(config.verification, detector=kind)) for kind in kinds
+        }
+
+    def look(self, frame: PosedFrame, camera: Camera) -> Seen:
+        """Describe a frame; its keypoints have points where there is depth."""
+        clock = time.perf_counter
+        ms: dict[str, float] = {}
+        found: dict[Kind, Keypoints] = {}
+        for kind, detector in self.detectors.items():
+            start = clock()
+            found[kind] = detector.detect(frame.image)
+            ms[kind] = 1000 * (clock() - start)
+        start = clock()
+        descriptor = self.describer.describe(frame.image)
+        landmarks = self._landmarks(frame.image)
+        ms['landmarks'] = 1000 * (clock() - start)
+        if frame.depth_m is not None:
+            found = {k: with_depth(v, frame.depth_m, camera) for k, v in found.items()}
+        height, width = frame.image.shape[:2]
+        return Seen(
+            frame.name, (height, width), camera, frame.pose, found, descriptor, landmarks, ms=ms
+        )
+
+    @torch.inference_mode()
+    def _landmarks(self, image: Image) -> Landmarks:
+        """The strongest cells of the backbone's feature map."""
+        batch = to_tensor(image, self.describer.config.backbone.image_size)[None]
+        patches = self.describer.model.backbone(batch.to(self.describer.device)).patches[0]
+        features = patches.cpu().numpy()
+        return select(features, np.linalg.norm(features, axis=0), NUM_LANDMARKS)
