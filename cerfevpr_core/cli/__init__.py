@@ -9,7 +9,17 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from cerfevpr_core.cli import ablate, draw, evaluate, localize, maps, train, variants, weights
+from cerfevpr_core.cli import (
+    ablate,
+    bench,
+    draw,
+    evaluate,
+    localize,
+    maps,
+    train,
+    variants,
+    weights,
+)
 from cerfevpr_core.cli.options import STDERR
 from cerfevpr_core.errors import CerfeVPRError
 
@@ -51,6 +61,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('-v', '--verbose', action='store_true', help='say what is being done')
     commands = parser.add_subparsers(title='commands', required=True, metavar='COMMAND')
-    for part in (weights, maps, localize, evaluate, variants, train, ablate, draw):
+    for part in (weights, maps, localize, evaluate, variants, train, ablate, bench, draw):
         part.add_commands(commands)
     return parser

@@ -103,7 +103,7 @@ def percent(flags: Iterable[bool]) -> float:
     return 100 * float(np.mean(list(flags)))
 
 
-def as_json(benchmark: Benchmark) -> dict[str, Any]:
+def as_json(benchmark: Benchmark, settings: Mapping[str, Any]) -> dict[str, Any]:
     """For a file: figures of each row and condition, and every answer."""
     return {
         'map': {
@@ -115,6 +115,7 @@ def as_json(benchmark: Benchmark) -> dict[str, Any]:
         'success': f'a pose within {SUCCESS_M:g} m and {SUCCESS_DEG:g} degrees',
         'correct_keyframe': benchmark.right,
         'rows': [_row(row) for row in benchmark.rows],
+        'settings': dict(settings),
     }
 
 
