@@ -119,9 +119,9 @@ def _add(
 
 
 def _keyframe(describer: Describer, frame: Frame, config: Config, extras: Extras) -> Keyframe:
-    descriptors = describer.describe_keyframe(frame.image)  # (P, E), the original's own last
+    seen = describer.see_keyframe(frame.image)
     made = keyframe(
-        View(frame.image, descriptors[-1]),
+        View(frame.image, seen.descriptor, describer.selector.select(seen.patches)),
         frame.name,
         config.map.thumbnail_px,
         traverse=extras.traverse,
@@ -129,7 +129,7 @@ def _keyframe(describer: Describer, frame: Frame, config: Config, extras: Extras
         pose=extras.poses.find(frame.name, frame.stamp_ns) if extras.poses else None,
         camera=extras.camera,
     )
-    return replace(made, descriptors=descriptors)
+    return replace(made, descriptors=seen.descriptors)
 
 
 def _images(frames: Iterable[Frame]) -> Iterator[Image]:

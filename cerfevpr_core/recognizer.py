@@ -18,6 +18,8 @@ from cerfevpr_core.describer import Describer, Descriptor
 from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.images import Image, shrink
+from cerfevpr_core.landmarks.landmarks import Landmarks, pack
+from cerfevpr_core.landmarks.rerank import rerank
 from cerfevpr_core.place_map import Candidate, Keyframe, Manifest, PlaceMap
 from cerfevpr_core.place_map.store import KeyframeStore
 
@@ -36,6 +38,7 @@ class View:
 
     image: Image
     descriptor: Descriptor
+    landmarks: Landmarks | None = None
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,17 @@ class PlaceRecognizer:
     def recognize(self, image: Image, top_k: int | None = None) -> Recognition:
         """RGB (H, W, 3) -> the places it may show. Raises ImageError for a bad image."""
         clock = StageClock()
+        top_k = top_k or self.config.map.top_k
         view = self.describe(image)
         clock.stop('describe')
-        candidates = self.place_map.search(view.descriptor, top_k or self.config.map.top_k)
+        candidates = self._search(view, top_k)
         clock.stop('search')
+        if view.landmarks is not None:
+            candidates = self._rerank(view.landmarks, candidates)
+            clock.stop('rerank')
         return Recognition(
             self._decide(candidates),
-            candidates,
+            candidates[:top_k],
             self.place_map.manifest.map_id,
             self.describer.fingerprint,
             clock.stage_ms,
@@ -100,11 +107,25 @@ class PlaceRecognizer:
 
     def describe(self, image: Image) -> View:
         """The view that later stages work on."""
-        return View(image, self.describer.describe(image))
+        seen = self.describer.see(image)
+        return View(image, seen.descriptor, self.describer.selector.select(seen.patches))
 
     def close(self) -> None:
         """Close the map."""
         self.place_map.close()
+
+    def _search(self, view: View, top_k: int) -> list[Candidate]:
+        """As many as are asked for, and as are re-ranked."""
+        if view.landmarks is not None:
+            top_k = max(top_k, self.config.landmarks.num_candidates)
+        return self.place_map.search(view.descriptor, top_k)
+
+    def _rerank(self, query: Landmarks, candidates: list[Candidate]) -> list[Candidate]:
+        """The first ones by their landmarks; what was found beyond them stays behind."""
+        number = self.config.landmarks.num_candidates
+        known = self.place_map.landmarks(c.keyframe_id for c in candidates[:number])
+        weight = self.config.landmarks.descriptor_weight
+        return rerank(query, candidates[:number], known, weight) + candidates[number:]
 
     def _decide(self, candidates: list[Candidate]) -> Decision:
         # Without a calibration there is no probability: only a floor that the user may set.
@@ -144,6 +165,12 @@ def matching_describer(config: Config, place_map: PlaceMap) -> Describer:
         if not name.endswith('.weights') and _plain(ours[name]) != _plain(theirs.get(name))
     ]
     place_map.require(describer.fingerprint, differing)
+    wanted, known = describer.selector.selection, theirs['landmarks.selection']
+    if wanted not in ('none', known):
+        raise MapError(
+            f'the map has landmarks selected by {known}, landmarks.selection is {wanted}; leave '
+            'it out, set it to none, or build the map again'
+        )
     describer.load_fitted(place_map.manifest.fitted)
     return describer
 
@@ -154,7 +181,11 @@ def new_manifest(describer: Describer) -> Manifest:
         raise MapError('nothing to fit the method on; give at least one image')
     config = describer.config
     parts = {name: _plain(value) for name, value in model_settings(config).items()}
-    parts['map.index'] = config.map.index  # not the model's, but a later start wants it too
+    # Not the model's, but a later start wants them too:
+    parts['map.index'] = config.map.index
+    parts['landmarks.selection'] = describer.selector.selection
+    parts['landmarks.num_landmarks'] = config.landmarks.num_landmarks
+    parts['landmarks.weights'] = config.landmarks.weights
     return Manifest(describer.fingerprint, parts, describer.descriptor_dim, describer.fitted())
 
 
@@ -182,6 +213,8 @@ def keyframe(
         pose,
         camera,
         jpeg.getvalue(),
+        view.image.shape[:2],
+        {'landmarks': pack(view.landmarks)} if view.landmarks else {},
     )
 
 

@@ -86,7 +86,7 @@ def _evaluate_once(
     fit(describer, StrictFrames(database), named)
     known = named(StrictFrames(database), 'describing the database', len(database))
     # (M, P, E): P descriptors of each image, of which the best counts
-    vectors = np.stack([describer.describe_keyframe(frame.image) for frame in known])
+    vectors = np.stack([describer.see_keyframe(frame.image).descriptors for frame in known])
     owners = np.repeat(np.arange(len(vectors)), vectors.shape[1])
     index = VectorIndex.build('flat', owners, vectors.reshape(len(owners), -1))
     ranked, similarity, describe_ms, search_ms = [], [], [], []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.landmarks import LandmarkMatches, Landmarks
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Keyframe:
     pose: Pose | None = None
     camera: Camera | None = None
     thumbnail: bytes = b''  # jpeg
+    size_px: tuple[int, int] = (0, 0)  # height, width of the image
+    local_features: Mapping[str, bytes] = field(default_factory=dict)  # packed, by kind
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,10 @@ class Candidate:
     traverse: str = ''
     stamp_ns: int = 0
     pose: Pose | None = None
-    landmark_similarity: float | None = None
+    size_px: tuple[int, int] = (0, 0)  # height, width of its image
+    landmarks: Landmarks | None = None
+    landmark_similarity: float | None = None  # eq. 5 over the number of landmarks: 0 to 1
+    landmark_matches: LandmarkMatches | None = None
     probability: float | None = None
     verified: bool = False
     num_inliers: int | None = None

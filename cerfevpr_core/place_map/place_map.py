@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.errors import MapError
+from cerfevpr_core.landmarks import Landmarks
+from cerfevpr_core.landmarks.landmarks import unpack
 from cerfevpr_core.place_map.index import MIN_FOR_IVFPQ, Kind, VectorIndex, kind_for
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 from cerfevpr_core.place_map.manifest import Manifest
@@ -73,6 +75,11 @@ class PlaceMap:
         with self.lock:
             found = self.index.search(np.asarray(descriptor, np.float32), top_k)
         return self.store.candidates(found)
+
+    def landmarks(self, keyframe_ids: Iterable[int]) -> list[Landmarks | None]:
+        """Those of keyframes, in the order asked for; None where a keyframe has none."""
+        found = self.store.local_features('landmarks', keyframe_ids)
+        return [None if blob is None else unpack(blob) for blob in found]
 
     def save(self, folder: Path | None = None) -> None:
         """Write the index, which only spares time at the next start; with a folder, a copy."""
