@@ -6,16 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from rich.table import Table
-
-from cerfevpr_core.cli.options import STDOUT, add_settings, config_of, track, typed, write_json
+from cerfevpr_core.cli.options import add_settings, config_of, track, typed, write_json
 from cerfevpr_core.config import settings
 from cerfevpr_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from cerfevpr_core.config import Config
     from cerfevpr_core.data.relocalization import RelocalizationSet
-    from cerfevpr_core.evaluation.relocalization.tables import Table as TextTable
     from cerfevpr_core.verification.keypoints import Kind
 
 
@@ -58,11 +55,10 @@ def _relocalization(options: argparse.Namespace) -> None:
     if options.every < 1:
         raise ConfigError(f'--every {options.every}: expected 1 or more')
     benchmark = measure(_data(options), config, kinds, options.every, track)
-    for sentence in protocol(benchmark):
-        STDOUT.print(sentence)
+    print('\n'.join(protocol(benchmark)))
     for table in (overall(benchmark), by_condition(benchmark), near_map(benchmark)):
         if table:
-            STDOUT.print('', _shown(table), sep='\n')
+            print('', *table.lines(), sep='\n')
     if options.json:
         write_json(as_json(benchmark, settings(config)), options.json)
     if options.report:
@@ -97,10 +93,3 @@ def _kinds(text: str | None, config: Config) -> list[Kind]:
             f'--keypoints {unknown[0]}: expected some of {", ".join(get_args(Kind))}'
         )
     return [cast('Kind', name) for name in dict.fromkeys(names)]
-
-
-def _shown(table: TextTable) -> Table:
-    shown = Table(*table.columns, box=None, pad_edge=False)
-    for row in table.rows:
-        shown.add_row(*row)
-    return shown

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
-from samples import error_of, picture
+from samples import error_of
+from scenes import write_scene, write_small_frame
 
 from cerfevpr_core.data.relocalization import (
     Nearby,
@@ -27,24 +25,6 @@ UNTURNED = (0.0, 0.0, 0.0, 1.0)
 def turned(degrees: float) -> Pose:
     half = np.radians(degrees) / 2
     return Pose((0, 0, 0), (0.0, float(np.sin(half)), 0.0, float(np.cos(half))))
-
-
-def write_scene(folder: Path, count: int = 4) -> Path:
-    """Frames 0, 5, 10, ... one metre apart along x; every second has depth, 2 m everywhere."""
-    folder.mkdir()
-    (folder / 'camera-intrinsics.txt').write_text('585 0 320\n0 585 240\n0 0 1\n')
-    (folder / 'gravity-direction.txt').write_text('0 1 0')
-    for number in range(count):
-        file = folder / f'frame-{5 * number:06}'
-        cv2.imwrite(f'{file}.color.jpg', picture(number, 480, 640))
-        pose = np.eye(4)
-        pose[0, 3] = number
-        np.savetxt(f'{file}.pose.txt', pose)
-        if number % 2 == 0:
-            depth = np.full((480, 640), 2000, np.uint16)
-            depth[0], depth[1] = 0, 65535
-            cv2.imwrite(f'{file}.depth.png', depth)
-    return folder
 
 
 def test_errors_of_poses_worked_by_hand():
@@ -131,10 +111,10 @@ def test_a_scene_with_a_bad_file_is_refused_by_name(tmp_path, file, content, kin
 
 
 def test_a_scene_needs_frames_of_one_size(tmp_path):
-    folder = write_scene(tmp_path / 'scene', 1)
+    folder = write_scene(tmp_path / 'scene', [0])
     assert 'has 1 frames' in error_of(ConfigError, seven_scenes_relocalization, folder)
     folder = write_scene(tmp_path / 'other')
-    cv2.imwrite(str(folder / 'frame-000000.color.jpg'), picture(0))
+    write_small_frame(folder)
     told = error_of(ImageError, lambda: seven_scenes_relocalization(folder).keyframes.frame(0))
     assert 'is 128 x 96 pixels; expected 640 x 480' in told
 

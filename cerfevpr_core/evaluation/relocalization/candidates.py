@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
+from cerfevpr_core.config import LandmarksConfig
 from cerfevpr_core.evaluation.bag_of_words import Vocabulary, WordIndex, train_vocabulary
-from cerfevpr_core.landmarks import match_landmarks
+from cerfevpr_core.landmarks.rerank import rerank
+from cerfevpr_core.place_map import Candidate
 
 from .seen import WORDS, Seen
-
-NUM_RERANKED = 30
 
 
 class Candidates(Protocol):
@@ -41,7 +41,7 @@ class Words:
 class WordCandidates:
     """As DBoW2 searches them."""
 
-    name = 'bag of words'
+    name = 'words'
     needs: tuple[str, ...] = (WORDS, 'words')
 
     def __init__(self, words: Words, keyframes: Sequence[Seen]) -> None:
@@ -53,18 +53,22 @@ class WordCandidates:
 
 
 class LandmarkCandidates:
-    """The nearest descriptors, put into the order of their landmarks' similarity."""
+    """The nearest descriptors, re-ranked by landmarks, as the recognizer does it."""
 
     name = 'landmarks'
     needs: tuple[str, ...] = ('landmarks',)
 
-    def __init__(self, keyframes: Sequence[Seen]) -> None:
-        self.landmarks = [keyframe.landmarks for keyframe in keyframes]
-        self.descriptors = np.stack([keyframe.descriptor for keyframe in keyframes])  # (M, E)
+    def __init__(self, keyframes: Sequence[Seen], config: LandmarksConfig) -> None:
+        self.config = config
+        self.keyframes = keyframes
+        # (M, P, E): of the P descriptors of a keyframe the best counts
+        self.descriptors = np.stack([keyframe.descriptors for keyframe in keyframes])
 
     def search(self, query: Seen, top_k: int) -> list[int]:
         """See Candidates."""
-        near = np.argsort(-(self.descriptors @ query.descriptor), kind='stable')[:NUM_RERANKED]
-        matched = match_landmarks(query.landmarks, [self.landmarks[i] for i in near])
-        similarities = np.array([each.similarity for each in matched])
-        return [int(near[i]) for i in np.argsort(-similarities, kind='stable')[:top_k]]
+        similarities = (self.descriptors @ query.descriptors[-1]).max(axis=1)
+        near = np.argsort(-similarities, kind='stable')[: self.config.num_candidates]
+        found = [Candidate(int(i), '', float(similarities[i])) for i in near]
+        known = [self.keyframes[i].landmarks for i in near]
+        ranked = rerank(query.landmarks, found, known, self.config.descriptor_weight)
+        return [candidate.keyframe_id for candidate in ranked[:top_k]]

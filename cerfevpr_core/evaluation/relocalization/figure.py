@@ -17,8 +17,8 @@ from cerfevpr_core.evaluation.plots import MUTED, SERIES, STYLE
 from .result import Benchmark, Row, figures
 
 # Colour says where candidates come from, the filling how keypoints match.
-COLORS = {'bag of words': SERIES[1], 'landmarks': SERIES[0]}
-FILLINGS = {'bag of words': '////', 'regions': '', 'unconstrained': '....'}
+COLORS = {'words': SERIES[1], 'landmarks': SERIES[0]}
+FILLINGS = {'words': '////', 'regions': '', 'anywhere': '....'}
 _GROUP = 0.84  # of the space between two conditions, that bars fill
 
 
@@ -34,7 +34,7 @@ def success_figure(benchmark: Benchmark) -> Figure:
         _bars(axes, [row for row in benchmark.rows if row.keypoints == kind], conditions)
         axes.set_ylabel(f'success (%), {kind}')
     figure.legend(
-        handles=_legend(benchmark), loc='outside upper center', ncols=4, handlelength=1.6
+        handles=_legend(benchmark), loc='outside upper center', ncols=3, handlelength=1.6
     )
     return figure
 
@@ -56,7 +56,12 @@ def _bars(axes: Axes, rows: Sequence[Row], conditions: Sequence[str]) -> None:
         )
         axes.bar(at, [f.success for f in found], 0.86 * step, hatch=filling, linewidth=1, **light)
         axes.hlines(
-            [f.ceiling for f in found], at - step / 2, at + step / 2, color=color, linewidth=2
+            [f.ceiling for f in found],
+            at - step / 2,
+            at + step / 2,
+            color=color,
+            linewidth=2,
+            zorder=3,
         )
     axes.set_xticks(range(len(conditions)), [c.replace(', ', '\n') for c in conditions])
     axes.set_ylim(0, 104)
@@ -69,9 +74,8 @@ def _legend(benchmark: Benchmark) -> list[Patch]:
     matchings = dict.fromkeys(row.matching for row in benchmark.rows)
     shown = [Patch(color=COLORS[name], label=f'candidates: {name}') for name in sources]
     for name in matchings:
-        face: dict[str, Any] = (
-            {'facecolor': 'white', 'hatch': FILLINGS[name]} if FILLINGS[name] else {'color': MUTED}
-        )
-        shown.append(Patch(edgecolor=MUTED, label=f'matching: {name}', **face))
+        face = 'white' if FILLINGS[name] else MUTED
+        label = f'matching: {name}'
+        shown.append(Patch(facecolor=face, edgecolor=MUTED, hatch=FILLINGS[name], label=label))
     shown.append(Patch(facecolor='white', edgecolor='white', label='line: ceiling'))
     return shown

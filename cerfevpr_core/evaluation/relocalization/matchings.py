@@ -31,7 +31,7 @@ class Matching(Protocol):
 class InWords:
     """Binary keypoints of one node of the vocabulary tree, as ORB-SLAM matches them."""
 
-    name = 'bag of words'
+    name = 'words'
     kind: Kind = WORDS
     needs: tuple[str, ...] = (WORDS, 'words')
 
@@ -63,7 +63,7 @@ class InRegions:
 class Anywhere:
     """Mutual nearest neighbours of the whole images."""
 
-    name = 'unconstrained'
+    name = 'anywhere'
 
     def __init__(self, config: VerificationConfig, kind: Kind) -> None:
         self.config, self.kind = config, kind

@@ -50,6 +50,7 @@ def measure(
         int(num_with_points),
         str(data.nearby),
         words.vocabulary.num_words,
+        looker.describer.selector.selection,
         rows,
     )
 
@@ -60,7 +61,10 @@ class Trial:
     def __init__(self, built: Map, words: Words, config: Config, kinds: Sequence[Kind]) -> None:
         self.map, self.config = built, config
         keyframes = built.keyframes
-        sources = (WordCandidates(words, keyframes), LandmarkCandidates(keyframes))
+        sources = (
+            WordCandidates(words, keyframes),
+            LandmarkCandidates(keyframes, config.landmarks),
+        )
         matchings = [m for kind in kinds for m in _matchings(config, kind)]
         self.combinations: list[tuple[Candidates, Matching]] = [
             (source, matching) for source in sources for matching in matchings
@@ -112,7 +116,7 @@ def _map(data: RelocalizationSet, looker: Looker, track: Track) -> tuple[list[Se
         tracked = track(some(frames, chosen), 'fitting to the map', len(chosen))
         describer.fit(frame.image for frame in tracked)
     tracked = track(some(frames), 'describing the map', count)
-    seen = [looker.look(frame, frames.camera) for frame in tracked]
+    seen = [looker.look(frame, frames.camera, is_keyframe=True) for frame in tracked]
     words = Words(seen)
     return [words.applied(each) for each in seen], words
 

@@ -51,13 +51,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """All rows of one set. `right` says in words which keyframes are correct."""
+    """All rows of one set. `right` says which keyframes are correct, `selection` of landmarks."""
 
     name: str
     num_keyframes: int
     num_with_points: int
     right: str
     num_words: int
+    selection: str
     rows: list[Row]
 
 
@@ -111,6 +112,7 @@ def as_json(benchmark: Benchmark, settings: Mapping[str, Any]) -> dict[str, Any]
             'num_keyframes': benchmark.num_keyframes,
             'num_with_points': benchmark.num_with_points,
             'num_words': benchmark.num_words,
+            'landmarks': benchmark.selection,
         },
         'success': f'a pose within {SUCCESS_M:g} m and {SUCCESS_DEG:g} degrees',
         'correct_keyframe': benchmark.right,

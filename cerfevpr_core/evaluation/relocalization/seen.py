@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cerfevpr_core.config import Config
 from cerfevpr_core.data.relocalization import PosedFrame
-from cerfevpr_core.describer import Describer, Descriptor
+from cerfevpr_core.describer import Describer
 from cerfevpr_core.geometry import Camera, Pose
-from cerfevpr_core.images import Image, to_tensor
-from cerfevpr_core.landmarks.landmarks import Landmarks, select
+from cerfevpr_core.landmarks import Landmarks
 from cerfevpr_core.verification.depth import with_depth
 from cerfevpr_core.verification.detectors import Detector, load_detector
 from cerfevpr_core.verification.keypoints import Keypoints, Kind
 
-NUM_LANDMARKS = 75  # as in the paper's relocalization
+log = logging.getLogger(__name__)
+
 WORDS: Kind = 'orb'  # what words are made of, as in ORB-SLAM
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One image described: `nodes` (N, depth) are those of its binary keypoints in the tree.
+    """One image described: `descriptors` (P, E), its own last, and several only in a map.
+
+    `nodes` (N, depth) are those of its binary keypoints in the vocabulary tree.
 
     `ms` is how long each part took, by name; a keypoint kind is one of them.
     """
@@ -36,7 +38,7 @@ class Seen:
     camera: Camera
     pose: Pose
     keypoints: dict[Kind, Keypoints]
-    descriptor: Descriptor
+    descriptors: NDArray[np.float32]
     landmarks: Landmarks
     nodes: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 1), np.int64))
     ms: dict[str, float] = field(default_factory=dict)
@@ -55,13 +57,12 @@ class Looker:
     """An image in, what is known of it out."""
 
     def __init__(self, config: Config, kinds: Iterable[Kind]) -> None:
-        self.config = config
-        self.describer = Describer(config)
+        self.describer = _describer(config)
         self.detectors: dict[Kind, Detector] = {
             kind: load_detector(replace(config.verification, detector=kind)) for kind in kinds
         }
 
-    def look(self, frame: PosedFrame, camera: Camera) -> Seen:
+    def look(self, frame: PosedFrame, camera: Camera, is_keyframe: bool = False) -> Seen:
         """Describe a frame; its keypoints have points where there is depth."""
         clock = time.perf_counter
         ms: dict[str, float] = {}
@@ -71,20 +72,24 @@ class Looker:
             found[kind] = detector.detect(frame.image)
             ms[kind] = 1000 * (clock() - start)
         start = clock()
-        descriptor = self.describer.describe(frame.image)
-        landmarks = self._landmarks(frame.image)
+        see = self.describer.see_keyframe if is_keyframe else self.describer.see
+        seen = see(frame.image)
+        landmarks = self.describer.selector.select(seen.patches)
+        assert landmarks is not None
         ms['landmarks'] = 1000 * (clock() - start)
         if frame.depth_m is not None:
             found = {k: with_depth(v, frame.depth_m, camera) for k, v in found.items()}
         height, width = frame.image.shape[:2]
+        size = height, width
         return Seen(
-            frame.name, (height, width), camera, frame.pose, found, descriptor, landmarks, ms=ms
+            frame.name, size, camera, frame.pose, found, seen.descriptors, landmarks, ms=ms
         )
 
-    @torch.inference_mode()
-    def _landmarks(self, image: Image) -> Landmarks:
-        """The strongest cells of the backbone's feature map."""
-        batch = to_tensor(image, self.describer.config.backbone.image_size)[None]
-        patches = self.describer.model.backbone(batch.to(self.describer.device)).patches[0]
-        features = patches.cpu().numpy()
-        return select(features, np.linalg.norm(features, axis=0), NUM_LANDMARKS)
+
+def _describer(config: Config) -> Describer:
+    """One with landmarks: the strongest features, where no network knows the backbone."""
+    describer = Describer(config)
+    if describer.selector.selection != 'none':
+        return describer
+    log.warning('no network selects landmarks; those of the strongest features are used')
+    return Describer(replace(config, landmarks=replace(config.landmarks, selection='act')))

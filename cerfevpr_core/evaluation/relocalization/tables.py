@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from .result import SUCCESS_DEG, SUCCESS_M, Benchmark, Figures, Row, figures
 
+_NUM_TEXTS = 3  # columns that say what a row is
+
 
 class Table(NamedTuple):
     """Headings and rows of cells."""
@@ -14,10 +16,12 @@ class Table(NamedTuple):
     columns: list[str]
     rows: list[list[str]]
 
-    def markdown(self) -> list[str]:
-        """Lines of a page: the first three columns are text, the others numbers."""
-        rule = ['---', '---', '---', *(['---:'] * (len(self.columns) - 3))]
-        return [f'| {" | ".join(cells)} |' for cells in (self.columns, rule, *self.rows)]
+    def lines(self) -> list[str]:
+        """Markdown that is aligned: the first three columns are text, the others numbers."""
+        widths = [max(3, *map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
+        rule = ['-' * width for width in widths]
+        rule[_NUM_TEXTS:] = [f'{dashes[1:]}:' for dashes in rule[_NUM_TEXTS:]]
+        return [_line(cells, widths) for cells in (self.columns, rule, *self.rows)]
 
 
 def overall(benchmark: Benchmark) -> Table:
@@ -50,7 +54,7 @@ def protocol(benchmark: Benchmark) -> list[str]:
     return [
         f'{benchmark.name}: {len(answers)} queries, one at a time, in a map of '
         f'{benchmark.num_keyframes} keyframes, of which {benchmark.num_with_points} have 3-D '
-        f'points; {benchmark.num_words} words.',
+        f'points; {benchmark.num_words} words; landmarks selected by {benchmark.selection}.',
         f'Success: a pose within {SUCCESS_M:g} m and {SUCCESS_DEG:g} degrees of the true one. '
         'Wrong: a pose that is not.',
         f'Ceiling: queries with a correct keyframe among their first five candidates. Correct is '
@@ -80,6 +84,14 @@ def _overall_row(row: Row) -> list[str]:
         _number(found.median_error_deg, '.2f'),
         f'{found.ms_p50:.0f}',
     ]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        cell.rjust(width) if column >= _NUM_TEXTS else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return f'| {" | ".join(padded)} |'
 
 
 def _names(row: Row) -> Sequence[str]:
