@@ -19,8 +19,8 @@ from cerfevpr_core.data.places import PlaceSet
 from cerfevpr_core.describer import Describer, evenly
 from cerfevpr_core.errors import ConfigError, ImageError
 from cerfevpr_core.images import read_image
-from cerfevpr_core.training.descriptor import Watch
 from cerfevpr_core.training.validation import Traverse, ranks_of
+from cerfevpr_core.training.watch import Watch
 
 log = logging.getLogger(__name__)
 

@@ -33,11 +33,15 @@ class LlnConfig:
 
     kernel_sizes: Annotated[tuple[_Count, ...], Strict(False), Field(min_length=1)] = (3, 5, 7)
     num_filters: _Count = 16  # of each kernel size
+    # matching: by the similarity that re-ranks; embedding: eqs 1 and 2, as in the paper
+    loss: Literal['matching', 'embedding'] = 'matching'
     epochs: _Count = 10
     batch_size: _Count = 10  # tuples
-    num_negatives: _Count = 4  # K of eq. 2, the hardest of other places
+    num_negatives: _Count = 4  # K of eq. 2
+    negative_pool: _Count = 12  # hardest images of other places, of which K are drawn
     margin: Annotated[float, Field(gt=0)] = 0.3  # m of eq. 2
+    temperature: Annotated[float, Field(gt=0)] = 0.05  # of soft matches
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3  # of Adam
-    renditions: _Count = 3  # of each image: as it is, and augmented
+    renditions: _Count = 2  # of each image: as it is, and augmented
     queries_per_epoch: Annotated[int, Field(ge=0)] = 0  # 0: every image
     seed: Annotated[int, Field(ge=0)] = 0

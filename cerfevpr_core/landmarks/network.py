@@ -28,6 +28,7 @@ class LandmarkNetwork(nn.Module):
 
     def __init__(self, dim: int, kernel_sizes: tuple[int, ...], num_filters: int) -> None:
         super().__init__()
+        self.dim = dim
         self.scales = nn.ModuleList(
             nn.Conv2d(dim, num_filters, size, padding='same') for size in kernel_sizes
         )
