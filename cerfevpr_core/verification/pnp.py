@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.verification.cameras import pixel_unit
-from cerfevpr_core.verification.refine import Array, Observations, project, refine
+from cerfevpr_core.verification.covariance import pose_covariance
+from cerfevpr_core.verification.parts import most_different
+from cerfevpr_core.verification.refine import Array, Fit, Observations, moved, project, refine
 from cerfevpr_core.verification.support import Support, coverage, log_chance
 
 _MINIMAL, _SOLUTIONS = 3, 4  # of P3P
-_ROUNDS = 3  # of choosing inliers and refining on them
+_STRICT = 0.67  # of the error of an inlier, for the RANSAC: fewer that only seem to fit
+_FEWEST_TURNS, _TURNS = 3, 12  # of choosing inliers and refining on them
+_CONTRADICTION = 25.0  # chi-squared with six degrees of freedom: 0.03 % by chance
+_UNDETERMINED = 'the inliers leave the pose undetermined'
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,11 @@ class Pool:
 @dataclass(frozen=True)
 class PnpSolution:
     """`pose` (4, 4) camera in map, `covariance` (6, 6); `inliers` index the pool, each query
-    keypoint once; `agreeing` are all matches of the pool that fit the pose."""
+    keypoint once."""
 
     pose: Array
     covariance: Array
     inliers: NDArray[np.int64]
-    agreeing: NDArray[np.int64]
     support: Support
 
 
@@ -52,22 +56,49 @@ def solve(pool: Pool, camera: Camera, config: VerificationConfig) -> PnpSolution
     limit = config.max_error_px * pixel_unit(camera.width_px, camera.height_px)
     if len(np.unique(pool.keypoints)) < config.min_inliers:
         return f'{len(np.unique(pool.keypoints))} matches with 3-D points, fewer than needed'
-    pose = _ransac(pool, camera, limit, config)
+    pose = _ransac(pool, camera, _STRICT * limit, config)
     if pose is None:
         return 'no pose fits the matches with 3-D points'
-    for _ in range(_ROUNDS):
-        agreeing = _agreeing(pool, camera, pose, limit)
-        inliers = _one_each(pool, agreeing)
+    settled = _settle(pool, camera, pose, limit, config)
+    if isinstance(settled, str):
+        return settled
+    fit, inliers, support = settled
+    seen_px, size_px = pool.observations.seen_px[inliers], (camera.height_px, camera.width_px)
+    covariance = pose_covariance(fit, seen_px, size_px, config.shared_error)
+    if covariance is None:
+        return _UNDETERMINED
+    if reason := _spread_fault(covariance, config):
+        return reason
+    return PnpSolution(fit.pose, covariance, inliers, support)
+
+
+def _settle(
+    pool: Pool, camera: Camera, pose: Array, limit: float, config: VerificationConfig
+) -> tuple[Fit, NDArray[np.int64], Support] | str:
+    """Choose inliers and refine on them in turn, without parts that contradict the others."""
+    size_px = (camera.height_px, camera.width_px)
+    for turn in range(_TURNS):
+        inliers = _one_each(pool, _agreeing(pool, camera, pose, limit))
         support = _support(pool, inliers, camera, limit)
         if reason := support.fault(config):
             return reason
-        refined = refine(camera, pose, pool.observations.take(inliers))
-        if refined is None:
-            return 'the inliers leave the pose undetermined'
-        pose, covariance = refined
-    if reason := _spread_fault(covariance, config):
-        return reason
-    return PnpSolution(pose, covariance, inliers, agreeing, support)
+        observations = pool.observations.take(inliers)
+        fit = refine(camera, pose, observations)
+        if fit is None:
+            return _UNDETERMINED
+        pose = fit.pose
+        part = most_different(fit, observations.seen_px, size_px)
+        if part is None:
+            return 'all inliers lie in one part of the image'
+        if part.disagreement < _CONTRADICTION:
+            if turn >= _FEWEST_TURNS - 1:
+                return fit, inliers, support
+            continue
+        rest = refine(camera, moved(pose, part.motion), observations.take(~part.rows))
+        if rest is None:
+            return _UNDETERMINED
+        pose = rest.pose
+    return 'parts of the image contradict each other about the pose'
 
 
 def _ransac(pool: Pool, camera: Camera, limit: float, config: VerificationConfig) -> Array | None:

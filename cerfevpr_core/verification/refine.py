@@ -11,8 +11,8 @@ from cerfevpr_core.geometry import Camera
 
 Array = NDArray[np.float64]
 
-_TAIL = 5.0  # degrees of freedom of Student's t: matches err more often by much than a normal does
-_STEPS = 20
+TAIL = 5.0  # degrees of freedom of Student's t: matches err more often by much than a normal does
+_STEPS, _SCALE_STEPS = 20, 3
 _TINY = 1e-9
 
 
@@ -46,31 +46,50 @@ def project(camera: Camera, pose: Array, points_m: Array) -> tuple[Array, Array]
     return local[:, :2] / safe[:, None] * [camera.fx, camera.fy] + [camera.cx, camera.cy], depth
 
 
-def refine(camera: Camera, start: Array, observations: Observations) -> tuple[Array, Array] | None:
-    """The most likely pose (4, 4) under Student's t, and its covariance (6, 6); None if singular.
+@dataclass(frozen=True)
+class Fit:
+    """The most likely `pose` (4, 4) of observations, and the parts its covariance is made of.
 
-    The covariance is the inverse of the Fisher information at the solution, scaled by what the
-    residuals say of the noise; (x, y, z, then rotation about the map's x, y, z axes).
+    `residuals` (N, 2) and their derivatives by a motion, `jacobians` (N, 2, 6), are in deviations
+    of the observations; `trust` (N,) weighs each, `scale` is the variance the residuals have.
     """
-    pose, scale = start.copy(), 1.0
+
+    pose: Array
+    residuals: Array
+    jacobians: Array
+    trust: Array
+    scale: float
+
+    def gradients(self) -> Array:
+        """What each observation pulls the pose by, (N, 6); they sum to nothing."""
+        return np.einsum('n,nia,ni->na', self.trust / self.scale, self.jacobians, self.residuals)
+
+    def informations(self) -> Array:
+        """What each observation tells of the pose: (N, 6, 6)."""
+        weighted = self.jacobians * (self.trust / self.scale)[:, None, None]
+        return self.jacobians.transpose(0, 2, 1) @ weighted
+
+
+def refine(camera: Camera, start: Array, observations: Observations) -> Fit | None:
+    """The most likely pose under Student's t, from a start near it; None where undetermined."""
+    pose, scale, size = start.copy(), 1.0, len(observations)
     for _ in range(_STEPS):
-        residuals, jacobians, weights = _linearized(camera, pose, observations)
-        squares = np.einsum('ni,nij,nj->n', residuals, weights, residuals)  # (N,)
-        trust = (_TAIL + 2) / (_TAIL + squares / scale)  # (N,), of Student's t in two dimensions
-        hessian = np.einsum('n,nia,nij,njb->ab', trust, jacobians, weights, jacobians)
-        gradient = np.einsum('n,nia,nij,nj->a', trust, jacobians, weights, residuals)
-        step = _solve(hessian, gradient)
-        if step is None:
+        residuals, jacobians = _linearized(camera, pose, observations)
+        squares = np.square(residuals).sum(axis=1)  # (N,)
+        for _ in range(_SCALE_STEPS):
+            trust = (TAIL + 2) / (TAIL + squares / scale)  # (N,), of t in two dimensions
+            # Six numbers are fitted to 2 N: residuals are smaller than errors by that much.
+            scale = max(float((trust * squares).sum()) / max(2 * size - 6, 1), _TINY)
+        rows = jacobians.reshape(-1, 6)
+        weighted = rows * np.repeat(trust, 2)[:, None]
+        inverse = inverted(rows.T @ weighted)
+        if inverse is None:
             return None
+        step = inverse @ (weighted.T @ residuals.ravel())
         pose = moved(pose, step)
-        # Six numbers are fitted to 2 N: residuals are smaller than errors by that much.
-        scale = max(float((trust * squares).sum()) / max(2 * len(observations) - 6, 1), _TINY)
-        if np.abs(step).max() < _TINY:
+        if np.abs(step).max() < 1e-7:
             break
-    information = np.einsum('nia,nij,njb->ab', jacobians, weights, jacobians) / scale
-    information *= (_TAIL + 2) / (_TAIL + 4)
-    covariance = _inverse(information)
-    return None if covariance is None else (pose, covariance)
+    return Fit(pose, residuals, jacobians, trust, scale)
 
 
 def moved(pose: Array, step: Array) -> Array:
@@ -117,25 +136,20 @@ def projection_jacobian(camera: Camera, local: Array) -> Array:
     return np.stack(rows, axis=1).reshape(-1, 2, 3)
 
 
-def _linearized(camera: Camera, pose: Array, seen: Observations) -> tuple[Array, Array, Array]:
-    """Residuals (N, 2), their derivatives by a motion (N, 2, 6), and weights (N, 2, 2)."""
+def _linearized(camera: Camera, pose: Array, seen: Observations) -> tuple[Array, Array]:
+    """Residuals (N, 2) and their derivatives by a motion (N, 2, 6), in their own deviations."""
     pixels, _ = project(camera, pose, seen.points_m)
     offsets = seen.points_m - pose[:3, 3]
-    to_camera = pose[:3, :3].T
-    by_point = projection_jacobian(camera, offsets @ pose[:3, :3]) @ to_camera  # (N, 2, 3)
+    by_point = projection_jacobian(camera, offsets @ pose[:3, :3]) @ pose[:3, :3].T  # (N, 2, 3)
     by_motion = np.concatenate([-by_point, by_point @ cross_matrix(offsets)], axis=2)
     spread = by_point @ seen.point_covariances @ by_point.transpose(0, 2, 1)
     spread = spread + seen.pixel_std**2 * np.eye(2)
-    return seen.seen_px - pixels, by_motion, np.linalg.inv(spread)
+    whiten = np.linalg.inv(np.linalg.cholesky(spread))  # (N, 2, 2)
+    return (whiten @ (seen.seen_px - pixels)[:, :, None])[:, :, 0], whiten @ by_motion
 
 
-def _solve(hessian: Array, gradient: Array) -> Array | None:
-    inverse = _inverse(hessian)
-    return None if inverse is None else inverse @ gradient
-
-
-def _inverse(information: Array) -> Array | None:
-    """Of a symmetric matrix whose rows have different units; None where it is singular."""
+def inverted(information: Array) -> Array | None:
+    """The inverse of a symmetric matrix whose rows differ in units; None where it has none."""
     diagonal = np.diag(information)
     if not np.isfinite(information).all() or (diagonal <= 0).any():
         return None
