@@ -154,6 +154,6 @@ def test_matches_are_near_distinct_and_mutual():
 
     assert matched([0], [50]) == [[0, 0]]
     assert matched([0], [51]) == []  # too far
-    assert matched([0], [29, 40]) == [[0, 0]]
-    assert matched([0], [30, 40]) == []  # the second is about as near
+    assert matched([0], [35, 40]) == [[0, 0]]
+    assert matched([0], [36, 40]) == []  # the second is about as near
     assert matched([0, 5], [6]) == [[1, 0]]  # the other's nearest is a nearer one

@@ -7,8 +7,8 @@ from cerfevpr_core.data.drawn_route import CONDITIONS, VIEWPOINTS, DrawnRoute
 from .posed import Nearby, PosedFrame, RelocalizationSet
 
 MAP = ('summer', 'centre')
-# Keyframes stand 2 m apart and see some 50 m ahead.
-NEARBY = Nearby(radius_m=5.0, turn_deg=30.0)
+# Keyframes stand 2 m apart and see some 50 m ahead: from 10 m off most of a view is the same.
+NEARBY = Nearby(radius_m=10.0, turn_deg=30.0)
 
 
 class DrawnFrames:

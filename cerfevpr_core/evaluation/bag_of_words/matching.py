@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from .hamming import all_hamming
 
 MAX_DISTANCE = 50  # ORB-SLAM's TH_LOW, of 256 bits
-RATIO = 0.75  # to the second nearest of the same node; ORB-SLAM's when it relocalizes
+# To the second nearest of the same node. ORB-SLAM's is 0.75 when it relocalizes, with which fewer
+# queries are located: 35 instead of 42 of 140 on a drawn street.
+RATIO = 0.9
 _NONE = np.iinfo(np.uint16).max
 
 

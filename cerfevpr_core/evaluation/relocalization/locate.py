@@ -16,7 +16,7 @@ from cerfevpr_core.verification.matching import Matches
 from cerfevpr_core.verification.pnp import PnpSolution, solve
 from cerfevpr_core.verification.pool import groups, pooled
 
-from .seen import Seen
+from .seen import WORDS, Seen
 
 NUM_NEIGHBOURS = 4  # whose points join those of a candidate
 _NEIGHBOUR_TURN_DEG = 45.0
@@ -68,9 +68,11 @@ def locate(
 
 
 def _neighbours(number: int, keyframes: Sequence[Seen]) -> list[int]:
-    """The nearest keyframes that look the same way, but the keyframe itself."""
+    """The nearest other keyframes that look the same way and have points to give."""
     errors = np.array([pose_error(keyframes[number].pose, k.pose) for k in keyframes])
     distances = np.where(errors[:, 1] <= _NEIGHBOUR_TURN_DEG, errors[:, 0], np.inf)
+    has_points = np.array([k.keypoints[WORDS].has_point.any() for k in keyframes])
+    distances[~has_points] = np.inf
     distances[number] = np.inf
     near = np.argsort(distances, kind='stable')[:NUM_NEIGHBOURS]
     return [int(i) for i in near if np.isfinite(distances[i])]

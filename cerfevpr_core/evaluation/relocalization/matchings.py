@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.evaluation.bag_of_words import match_in_words
+from cerfevpr_core.evaluation.bag_of_words.matching import MAX_DISTANCE
 from cerfevpr_core.landmarks import match_landmarks
 from cerfevpr_core.verification.keypoints import Kind
 from cerfevpr_core.verification.matching import Matches, match
@@ -15,6 +17,7 @@ from cerfevpr_core.verification.regions import Regions, matched_regions
 
 from .seen import WORDS, Seen
 
+NUM_BITS = 256  # of a binary descriptor
 NODE_LEVEL = 1  # counted from 0: of ten nodes by ten, as ORB-SLAM matches in the second level
 
 
@@ -42,7 +45,15 @@ class InWords:
         pairs, differing = match_in_words(
             bits0, query.nodes[:, level], bits1, keyframe.nodes[:, level]
         )
-        return Matches(pairs, 1 - 2 * differing.astype(np.float32) / (8 * bits0.shape[1]))
+        similarities = (1 - 2 * differing / NUM_BITS).astype(np.float32)
+        return Matches(pairs, similarities)
+
+
+def _for_kind(config: VerificationConfig, kind: Kind) -> VerificationConfig:
+    """Bits match up to ORB-SLAM's distance, so that only what constrains them differs."""
+    if kind != WORDS:
+        return config
+    return replace(config, min_similarity=1 - 2 * MAX_DISTANCE / NUM_BITS)
 
 
 class InRegions:
@@ -51,7 +62,7 @@ class InRegions:
     name = 'regions'
 
     def __init__(self, config: VerificationConfig, kind: Kind) -> None:
-        self.config, self.kind = config, kind
+        self.config, self.kind = _for_kind(config, kind), kind
         self.needs: tuple[str, ...] = (kind, 'landmarks')
 
     def match(self, query: Seen, keyframe: Seen) -> Matches:
@@ -66,7 +77,7 @@ class Anywhere:
     name = 'anywhere'
 
     def __init__(self, config: VerificationConfig, kind: Kind) -> None:
-        self.config, self.kind = config, kind
+        self.config, self.kind = _for_kind(config, kind), kind
         self.needs: tuple[str, ...] = (kind,)
 
     def match(self, query: Seen, keyframe: Seen) -> Matches:
