@@ -95,6 +95,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         'image': candidate.name,
         'similarity': candidate.similarity,
         'landmark_similarity': candidate.landmark_similarity,
+        'landmark_shift': matches.shift if (matches := candidate.landmark_matches) else None,
         'probability': candidate.probability,
         'verified': candidate.verified,
         'num_inliers': candidate.num_inliers,

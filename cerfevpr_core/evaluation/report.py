@@ -46,6 +46,9 @@ def report_from_evaluation(
     best = max(results, key=lambda r: r.scores.recall[1])
     matched, correct = first_correct(best, positives.right)
     pairs = pairs_from(best, database, queries, positives.right)
+    stage_ms = {'describe': best.describe_ms, 'search': best.search_ms}
+    if any(best.rerank_ms):
+        stage_ms['rerank'] = best.rerank_ms
     return Report(
         'Place recognition: evaluation',
         subtitle,
@@ -56,8 +59,8 @@ def report_from_evaluation(
         f'First candidates of {best.name}. {_shown(pairs, correct)}',
         Route(matched, correct, len(database), database_xy_m, queries_xy_m),
         best.similarity,
-        {'describe': best.describe_ms, 'search': best.search_ms},
-        np.add(best.describe_ms, best.search_ms).tolist(),
+        stage_ms,
+        np.sum(list(stage_ms.values()), axis=0).tolist(),
         [*facts, *environment_facts()],
         settings or {},
         command,
