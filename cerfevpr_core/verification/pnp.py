@@ -77,8 +77,10 @@ def _settle(
 ) -> tuple[Fit, NDArray[np.int64], Support] | str:
     """Choose inliers and refine on them in turn, without parts that contradict the others."""
     size_px = (camera.height_px, camera.width_px)
+    left_out = np.zeros(0, np.int64)  # for good: what contradicts once would come back by chance
     for turn in range(_TURNS):
-        inliers = _one_each(pool, _agreeing(pool, camera, pose, limit))
+        agreeing = np.setdiff1d(_agreeing(pool, camera, pose, limit), left_out)
+        inliers = _one_each(pool, agreeing)
         support = _support(pool, inliers, camera, limit)
         if reason := support.fault(config):
             return reason
@@ -94,10 +96,9 @@ def _settle(
             if turn >= _FEWEST_TURNS - 1:
                 return fit, inliers, support
             continue
-        rest = refine(camera, moved(pose, part.motion), observations.take(~part.rows))
-        if rest is None:
-            return _UNDETERMINED
-        pose = rest.pose
+        seen_there = np.isin(pool.keypoints, pool.keypoints[inliers[part.rows]])
+        left_out = np.union1d(left_out, np.flatnonzero(seen_there))
+        pose = moved(pose, part.motion)
     return 'parts of the image contradict each other about the pose'
 
 
