@@ -45,6 +45,7 @@ def _relocalization(options: argparse.Namespace) -> None:
     from cerfevpr_core.evaluation.relocalization.result import as_json
     from cerfevpr_core.evaluation.relocalization.tables import (
         by_condition,
+        gain_of_regions,
         near_map,
         overall,
         protocol,
@@ -56,8 +57,8 @@ def _relocalization(options: argparse.Namespace) -> None:
         raise ConfigError(f'--every {options.every}: expected 1 or more')
     benchmark = measure(_data(options), config, kinds, options.every, track)
     print('\n'.join(protocol(benchmark)))
-    for table in (overall(benchmark), by_condition(benchmark), near_map(benchmark)):
-        if table:
+    for make in (overall, by_condition, gain_of_regions, near_map):
+        if table := make(benchmark):
             print('', *table.lines(), sep='\n')
     if options.json:
         write_json(as_json(benchmark, settings(config)), options.json)

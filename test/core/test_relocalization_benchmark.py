@@ -10,7 +10,12 @@ from scenes import write_scene
 
 from cerfevpr_core.evaluation.relocalization.figure import write_figure
 from cerfevpr_core.evaluation.relocalization.result import Answer, Benchmark, Row, figures
-from cerfevpr_core.evaluation.relocalization.tables import by_condition, near_map, overall
+from cerfevpr_core.evaluation.relocalization.tables import (
+    by_condition,
+    gain_of_regions,
+    near_map,
+    overall,
+)
 
 pytestmark = pytest.mark.usefixtures('cache')
 
@@ -61,6 +66,17 @@ def test_tables_say_what_each_combination_reached():
     heading, rule, *_ = near.lines()
     assert len(heading) == len(rule)
     assert rule.endswith('-: |')
+
+
+def test_the_gain_of_regions_is_counted_query_by_query():
+    made = benchmark(('words', 'regions', 'orb'), ('words', 'anywhere', 'orb'))
+    better, worse = made.rows
+    worse.answers['night'][1] = answer(None)  # both rows share their answers
+    answers = {'night': [answer((0.1, 1.0)), answer((0.1, 1.0))], 'rain': worse.answers['rain']}
+    made.rows[0] = Row(better.candidates, better.matching, better.keypoints, answers)
+    # Of four queries two are located by regions alone: 50 %, give or take sqrt(2 - 1) / 4.
+    expected = ['words', 'anywhere', 'orb', '2', '0', '+50.0', '25.0']
+    assert gain_of_regions(made).rows == [expected]
 
 
 def test_the_figure_has_a_panel_for_each_kind_of_keypoints(tmp_path):

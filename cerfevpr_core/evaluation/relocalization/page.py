@@ -11,7 +11,7 @@ from cerfevpr_core.evaluation.report import environment_facts
 
 from .figure import write_figure
 from .result import Benchmark
-from .tables import by_condition, near_map, overall, protocol
+from .tables import by_condition, gain_of_regions, near_map, overall, protocol
 
 FIGURE = 'relocalization.png'
 
@@ -33,6 +33,10 @@ def write_page(
         '## Success by condition',
         '',
         *by_condition(benchmark).lines(),
+        '',
+        '## Gain of regions',
+        '',
+        *gain_of_regions(benchmark).lines(),
         '',
         *(['## Queries near the map', '', *near.lines(), ''] if near else []),
         '## How',

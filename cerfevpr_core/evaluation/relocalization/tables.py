@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -72,6 +73,29 @@ def near_map(benchmark: Benchmark) -> Table | None:
         columns,
         [[*_names(row), str(f.num_near), _number(f.success_near, '.1f')] for row, f in found],
     )
+
+
+def gain_of_regions(benchmark: Benchmark) -> Table:
+    """Regions against the other matchings, query by query: located by only one of the two."""
+    columns = ['candidates', 'regions against', 'keypoints', 'only regions', 'only the other']
+    columns += ['difference %', 'standard error']
+    rows = []
+    for row in benchmark.rows:
+        for other in benchmark.rows:
+            alike = (row.candidates, row.keypoints) == (other.candidates, other.keypoints)
+            if alike and row.matching == 'regions' != other.matching:
+                names = [row.candidates, other.matching, row.keypoints]
+                rows.append([*names, *_difference(row, other)])
+    return Table(columns, rows)
+
+
+def _difference(row: Row, other: Row) -> list[str]:
+    pairs = zip(row.all_answers, other.all_answers, strict=True)
+    outcomes = [(one.success, two.success) for one, two in pairs]
+    only, only_other = outcomes.count((True, False)), outcomes.count((False, True))
+    gain, number = only - only_other, len(outcomes)
+    error = math.sqrt(only + only_other - gain**2 / number) / number
+    return [str(only), str(only_other), f'{100 * gain / number:+.1f}', f'{100 * error:.1f}']
 
 
 def _overall_row(row: Row) -> list[str]:
