@@ -28,6 +28,7 @@ from cerfevpr_core.config.tree import (
     VariantsConfig,
     VladConfig,
 )
+from cerfevpr_core.config.verification import VerificationConfig
 
 __all__ = [
     'SELECTIONS',
@@ -49,6 +50,7 @@ __all__ = [
     'Selection',
     'TrainConfig',
     'VariantsConfig',
+    'VerificationConfig',
     'VladConfig',
     'config_from_settings',
     'load_config',

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
 from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
+from cerfevpr_core.config.verification import VerificationConfig
 
 _STRICT = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=1)]
@@ -218,6 +219,7 @@ class Config:
     vlad: VladConfig = field(default_factory=VladConfig)
     landmarks: LandmarksConfig = field(default_factory=LandmarksConfig)
     map: MapConfig = field(default_factory=MapConfig)
+    verification: VerificationConfig = field(default_factory=VerificationConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
