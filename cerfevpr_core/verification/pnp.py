@@ -19,7 +19,7 @@ from cerfevpr_core.verification.support import Support, coverage, log_chance
 _MINIMAL, _SOLUTIONS = 3, 4  # of P3P
 _STRICT = 0.67  # of the error of an inlier, for the RANSAC: fewer that only seem to fit
 _FEWEST_TURNS, _TURNS = 3, 12  # of choosing inliers and refining on them
-_CONTRADICTION = 25.0  # chi-squared with six degrees of freedom: 0.03 % by chance
+_CONTRADICTION = 18.0  # chi-squared with six degrees of freedom: 0.6 % by chance
 _UNDETERMINED = 'the inliers leave the pose undetermined'
 
 

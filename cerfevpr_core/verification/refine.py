@@ -60,6 +60,19 @@ class Fit:
     trust: Array
     scale: float
 
+    def variance(self) -> float:
+        """By which the inverse of J^T J is the pose's covariance, if observations are independent.
+
+        That of an M-estimator, E[psi^2] / E[psi']^2 of the residuals as they are: it holds
+        whether these are normal or have the tails that `trust` allows for.
+        """
+        squares = np.square(self.residuals).sum(axis=1)  # (N,)
+        spread = float((np.square(self.trust) * squares).mean() / 2)
+        bent = np.square(self.trust) * squares / (self.scale * (TAIL + 2))
+        slope = max(float((self.trust - bent).mean()), 0.1)
+        free = len(squares) / max(len(squares) - 3, 1)  # six of 2 N numbers are fitted
+        return free * spread / slope**2
+
     def gradients(self) -> Array:
         """What each observation pulls the pose by, (N, 6); they sum to nothing."""
         return np.einsum('n,nia,ni->na', self.trust / self.scale, self.jacobians, self.residuals)
