@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cerfevpr_core.verification.parts import jackknife
-from cerfevpr_core.verification.refine import TAIL, Array, Fit, inverted
+from cerfevpr_core.verification.refine import Array, Fit, inverted
 
 _REACH = 0.2  # of the image's longer side: so far apart, errors share less than a third
 _CHANCE = 3.0  # times its variance that a jackknife shows by chance
@@ -17,23 +17,22 @@ def pose_covariance(
 ) -> Array | None:
     """(6, 6) of (x, y, z, rotation about the map's x, y, z axes); None where undetermined.
 
-    The inverse of the Fisher information of Student's t at the solution, with the residuals' own
-    variance. Errors of matches that lie near each other are alike, most where the appearance
-    changed and residuals grew with it: the part `shared_error` of their variance, times the
-    growth, falls off with their distance. Where leaving out parts of the image moves the pose by
-    more than that explains, the excess is added.
+    The inverse of the Hessian at the solution, with the residuals' own variance. Errors of matches
+    that lie near each other are alike, most where the appearance changed and residuals grew with
+    it: the part `shared_error` of their variance, times the growth, falls off with their
+    distance. Where leaving out parts of the image moves the pose by more than that explains, the
+    excess is added.
     """
     rows = fit.jacobians.reshape(-1, 6)
     inverse = inverted(rows.T @ rows)
     if inverse is None:
         return None
-    scale = max(fit.scale, _LEAST)
-    variance = scale * (TAIL + 4) / (TAIL + 2)
+    variance = max(fit.variance(), _LEAST)
     own = variance * inverse
     if not shared_error:
         return own
     alike = inverse @ _shared(fit, seen_px, max(size_px)) @ inverse
-    covariance = own + variance * shared_error * scale * alike
+    covariance = own + variance**2 * shared_error * alike
     return covariance + _excess(covariance, jackknife(fit, seen_px, size_px))
 
 

@@ -12,6 +12,7 @@ from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.verification.cameras import pixel_unit
 from cerfevpr_core.verification.covariance import pose_covariance
+from cerfevpr_core.verification.focal import focal_fault
 from cerfevpr_core.verification.parts import most_different
 from cerfevpr_core.verification.refine import Array, Fit, Observations, moved, project, refine
 from cerfevpr_core.verification.support import Support, coverage, log_chance
@@ -19,7 +20,7 @@ from cerfevpr_core.verification.support import Support, coverage, log_chance
 _MINIMAL, _SOLUTIONS = 3, 4  # of P3P
 _STRICT = 0.67  # of the error of an inlier, for the RANSAC: fewer that only seem to fit
 _FEWEST_TURNS, _TURNS = 3, 12  # of choosing inliers and refining on them
-_CONTRADICTION = 25.0  # chi-squared with six degrees of freedom: 0.03 % by chance
+_CONTRADICTION = 18.0  # chi-squared with six degrees of freedom: 0.6 % by chance
 _UNDETERMINED = 'the inliers leave the pose undetermined'
 
 
@@ -67,7 +68,9 @@ def solve(pool: Pool, camera: Camera, config: VerificationConfig) -> PnpSolution
     covariance = pose_covariance(fit, seen_px, size_px, config.shared_error)
     if covariance is None:
         return _UNDETERMINED
-    if reason := _spread_fault(covariance, config):
+    observations = pool.observations.take(inliers)
+    reason = _spread_fault(covariance, config) or focal_fault(camera, fit.pose, observations)
+    if reason:
         return reason
     return PnpSolution(fit.pose, covariance, inliers, support)
 

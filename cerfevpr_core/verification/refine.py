@@ -60,6 +60,19 @@ class Fit:
     trust: Array
     scale: float
 
+    def variance(self) -> float:
+        """By which the inverse of J^T J is the pose's covariance, if observations are independent.
+
+        That of an M-estimator, E[psi^2] / E[psi']^2 of the residuals as they are: it holds
+        whether these are normal or have the tails that `trust` allows for.
+        """
+        squares = np.square(self.residuals).sum(axis=1)  # (N,)
+        spread = float((np.square(self.trust) * squares).mean() / 2)
+        bent = np.square(self.trust) * squares / (self.scale * (TAIL + 2))
+        slope = max(float((self.trust - bent).mean()), 0.1)
+        free = len(squares) / max(len(squares) - 3, 1)  # six of 2 N numbers are fitted
+        return free * spread / slope**2
+
     def gradients(self) -> Array:
         """What each observation pulls the pose by, (N, 6); they sum to nothing."""
         return np.einsum('n,nia,ni->na', self.trust / self.scale, self.jacobians, self.residuals)
@@ -74,7 +87,7 @@ def refine(camera: Camera, start: Array, observations: Observations) -> Fit | No
     """The most likely pose under Student's t, from a start near it; None where undetermined."""
     pose, scale, size = start.copy(), 1.0, len(observations)
     for _ in range(_STEPS):
-        residuals, jacobians = _linearized(camera, pose, observations)
+        residuals, jacobians, _ = linearized(camera, pose, observations)
         squares = np.square(residuals).sum(axis=1)  # (N,)
         for _ in range(_SCALE_STEPS):
             trust = (TAIL + 2) / (TAIL + squares / scale)  # (N,), of t in two dimensions
@@ -136,8 +149,11 @@ def projection_jacobian(camera: Camera, local: Array) -> Array:
     return np.stack(rows, axis=1).reshape(-1, 2, 3)
 
 
-def _linearized(camera: Camera, pose: Array, seen: Observations) -> tuple[Array, Array]:
-    """Residuals (N, 2) and their derivatives by a motion (N, 2, 6), in their own deviations."""
+def linearized(camera: Camera, pose: Array, seen: Observations) -> tuple[Array, Array, Array]:
+    """Residuals (N, 2), their derivatives by a motion (N, 2, 6), both in their own deviations.
+
+    And the (N, 2, 2) by which pixels become these.
+    """
     pixels, _ = project(camera, pose, seen.points_m)
     offsets = seen.points_m - pose[:3, 3]
     by_point = projection_jacobian(camera, offsets @ pose[:3, :3]) @ pose[:3, :3].T  # (N, 2, 3)
@@ -145,7 +161,8 @@ def _linearized(camera: Camera, pose: Array, seen: Observations) -> tuple[Array,
     spread = by_point @ seen.point_covariances @ by_point.transpose(0, 2, 1)
     spread = spread + seen.pixel_std**2 * np.eye(2)
     whiten = np.linalg.inv(np.linalg.cholesky(spread))  # (N, 2, 2)
-    return (whiten @ (seen.seen_px - pixels)[:, :, None])[:, :, 0], whiten @ by_motion
+    residuals = (whiten @ (seen.seen_px - pixels)[:, :, None])[:, :, 0]
+    return residuals, whiten @ by_motion, whiten
 
 
 def inverted(information: Array) -> Array | None:
