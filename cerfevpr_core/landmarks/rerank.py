@@ -30,13 +30,10 @@ def rerank(
     found = [
         replace(
             candidate,
-            landmarks=own,
             landmark_matches=matches,
             landmark_similarity=matches.similarity / max(len(query), 1),
         )
-        for candidate, own, matches in zip(
-            candidates, known, match_landmarks(query, known), strict=True
-        )
+        for candidate, matches in zip(candidates, match_landmarks(query, known), strict=True)
     ]
     return sorted(found, key=lambda c: -joint_similarity(c, descriptor_weight))
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.errors import MapError
-from cerfevpr_core.geometry import Pose
+from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.place_map.checks import all_problems, intact
 from cerfevpr_core.place_map.damage import damage, damage_named
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
@@ -161,6 +161,21 @@ class KeyframeStore:
                 found.append(row[0] if row else None)
         return found
 
+    def cameras(self, keyframe_ids: Iterable[int]) -> list[Camera | None]:
+        """Of keyframes, in the order asked for."""
+        query = 'SELECT camera FROM keyframes WHERE id = ?'
+        texts = [self._one(query, number) for number in keyframe_ids]
+        return [Camera(**_with_tuple(json.loads(text))) if text else None for text in texts]
+
+    def poses(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Of all keyframes that have one: ids (P,), and x, y, z, qx, qy, qz, qw (P, 7)."""
+        with self.lock, damage_named(self.folder):
+            rows = self.connection.execute(
+                'SELECT id, x_m, y_m, z_m, qx, qy, qz, qw FROM keyframes WHERE x_m IS NOT NULL'
+            ).fetchall()
+        table = np.array(rows, np.float64).reshape(-1, 8)
+        return table[:, 0].astype(np.int64), table[:, 1:]
+
     def thumbnail(self, keyframe_id: int) -> bytes:
         """The keyframe's small picture (jpeg), empty where there is none."""
         return bytes(self._one('SELECT thumbnail FROM keyframes WHERE id = ?', keyframe_id) or b'')
@@ -275,3 +290,7 @@ def _uri(file: Path) -> str:
             'once where it can, as with `cerfevpr map info`'
         )
     return f'{quoted}?immutable=1'
+
+
+def _with_tuple(camera: dict[str, Any]) -> dict[str, Any]:
+    return camera | {'distortion': tuple(camera['distortion'])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.training.batches import Sample
 from cerfevpr_core.training.pictures import Pictures, original_alone
 from cerfevpr_core.training.teacher import Track, numbered_images
+
+_DECIDING = (
+    'backbone', 'backbone.image_size', 'places', 'train.augment', 'lln.renditions', 'lln.seed',
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,14 @@ class FeatureTable:
 
 
 def feature_table(
-    backbone: Backbone, places: PlaceSet, out: Path, config: Config, made_of: Any, track: Track
+    backbone: Backbone,
+    places: PlaceSet,
+    out: Path,
+    config: Config,
+    made_of: Mapping[str, object],
+    track: Track,
 ) -> FeatureTable:
-    """Read OUT/features.npy, or compute it; `made_of` tells whether it is of this training.
+    """Read OUT/features.npy, or compute it; of `made_of` counts what features depend on.
 
     The first rendition of an image is as it is, the others are augmented (`train.augment`).
     """
@@ -54,7 +64,8 @@ def feature_table(
     owners = np.repeat(np.array([place for place, _ in images], np.int64), number)
     of_place = np.array([sources.index(place.source) for place in places.places], np.int64)
     file, key_file = out / 'features.npy', out / 'features.json'
-    key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    deciding = {name: made_of[name] for name in _DECIDING}
+    key = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
     if not (key_file.is_file() and key_file.read_text() == key):
         _compute(backbone, places, images, file, config, track)
         key_file.write_text(key)

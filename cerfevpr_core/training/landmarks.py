@@ -21,7 +21,11 @@ from cerfevpr_core.errors import ConfigError, TrainingError
 from cerfevpr_core.landmarks.network import LandmarkNetwork, embed, new_network
 from cerfevpr_core.model import backbone_fingerprint
 from cerfevpr_core.training.feature_table import FeatureTable, feature_table
-from cerfevpr_core.training.landmark_validation import landmark_recall, see_traverse
+from cerfevpr_core.training.landmark_validation import (
+    landmark_recall,
+    pooled_cells,
+    see_traverse,
+)
 from cerfevpr_core.training.log import TrainingLog
 from cerfevpr_core.training.progress import Progress
 from cerfevpr_core.training.soft_matching import matching_loss
@@ -30,7 +34,6 @@ from cerfevpr_core.training.validation import Traverse
 from cerfevpr_core.training.watch import SILENT, Watch
 
 _AT_ONCE = 256  # feature maps that are embedded together
-_CELLS = 4  # along each side
 _ORDER = 5  # keeps apart what is drawn from one seed
 
 
@@ -64,7 +67,7 @@ def train_landmarks(
     with TrainingLog(out, columns, training.progress.steps_done) as log:
         while training.progress.epoch < config.lln.epochs:
             loss = training.epoch(last)
-            recalls = landmark_recall(training.network, seen, config.landmarks.num_landmarks)
+            recalls = landmark_recall(training.network, seen, config.landmarks)
             is_best = training.progress.take(recalls)
             progress = training.progress
             log.add(progress.epoch, progress.steps_done, {'loss': loss} | _row(recalls))
@@ -153,8 +156,7 @@ class _Training:
             if self.config.loss == 'embedding':
                 parts.append(embed(patches, self.network(patches)))
             else:
-                cells = F.adaptive_avg_pool2d(F.normalize(patches, dim=1), _CELLS)
-                parts.append(F.normalize(cells.flatten(1), dim=1))
+                parts.append(pooled_cells(patches))
         return torch.cat(parts).numpy()
 
     def save(self, last: Path, made_of: dict[str, object]) -> None:
