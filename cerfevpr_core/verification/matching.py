@@ -67,4 +67,4 @@ def _allowed(
     of_query = inside(query.positions_px, enlarged(regions.query_px, scale))  # (N, P)
     of_keyframe = inside(keyframe.positions_px, enlarged(regions.keyframe_px, scale))  # (M, P)
     together = of_query.astype(np.float32) @ of_keyframe.T.astype(np.float32) > 0
-    return together | ~of_query.any(axis=1)[:, None]
+    return together | ~np.asarray(of_query.any(axis=1))[:, None]
