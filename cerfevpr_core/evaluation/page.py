@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cerfevpr_core.errors import ConfigError
-from cerfevpr_core.evaluation import plots
+from cerfevpr_core.evaluation import place_plots, plots
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.metrics import RECALL_AT
 from cerfevpr_core.evaluation.pairs import STATES, Pair, shrunk
-from cerfevpr_core.evaluation.plots import Route
+from cerfevpr_core.evaluation.place_plots import Route
+from cerfevpr_core.evaluation.style import MARKS, to_svg
 
 
 class BigNumber(NamedTuple):
@@ -156,14 +157,14 @@ def _curves(report: Report) -> list[Plot]:
 def _places(report: Report) -> list[Plot]:
     shown, route = [], report.route
     if route is not None and len(route.matched):
-        words = [f'{len(route.rows(c))} {label}' for c, (label, *_) in plots.MARKS.items()]
+        words = [f'{len(route.rows(c))} {label}' for c, (label, *_) in MARKS.items()]
         above = route.keyframes_xy_m is not None and len(route.keyframes_xy_m)
         caption = 'Matches on the map, from above' if above else 'Matched keyframe of each query'
-        figure = plots.route_figure(route, report.right)
+        figure = place_plots.route_figure(route, report.right)
         shown.append(_plot(caption, f'{", ".join(words)}.', 'route', figure))
     if report.similarity is not None and report.similarity.size:
         firsts = route or _first_candidates(report.similarity, report.right)
-        figure = plots.similarity_figure(report.similarity, firsts, report.right)
+        figure = place_plots.similarity_figure(report.similarity, firsts, report.right)
         alt = '{} queries by {} keyframes.'.format(*report.similarity.shape)
         shown.append(_plot('Similarity of queries and keyframes', alt, 'similarity', figure))
     return shown
@@ -190,7 +191,7 @@ def _times(report: Report) -> list[Plot]:
 
 
 def _plot(caption: str, alt: str, name: str, figure: Figure) -> Plot:
-    return Plot(caption, Markup(plots.to_svg(figure, name, f'{caption}. {alt}')))
+    return Plot(caption, Markup(to_svg(figure, name, f'{caption}. {alt}')))
 
 
 def _stage_rows(stage_ms: Mapping[str, Sequence[float]]) -> list[tuple[str, ...]]:

@@ -16,7 +16,7 @@ from cerfevpr_core.describer import evenly
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.page import BigNumber, Report, write_report
 from cerfevpr_core.evaluation.pairs import Pair, first_correct, pairs_from
-from cerfevpr_core.evaluation.plots import Route
+from cerfevpr_core.evaluation.place_plots import Route
 from cerfevpr_core.evaluation.protocol import Positives
 from cerfevpr_core.recognizer import Answer, Decision, PlaceRecognizer, Recognition
 
