@@ -34,7 +34,8 @@ class Route:
     """Where the queries were matched: keyframe row (Q,), -1 where none; whether that is right.
 
     Positions (M, 2) and (Q, 2) in metres give a picture from above; without them the plot is
-    query number against keyframe number. A query without a position is NaN.
+    query number against keyframe number. A query without a position is NaN. `unknown` is the word
+    for a truth of None.
     """
 
     matched: NDArray[np.int64]
@@ -42,6 +43,16 @@ class Route:
     num_keyframes: int
     keyframes_xy_m: NDArray[np.float64] | None = None
     queries_xy_m: NDArray[np.float64] | None = None
+    unknown: str = MARKS[None][0]
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether it can be shown from above."""
+        return self.keyframes_xy_m is not None and len(self.keyframes_xy_m) > 0
+
+    def word(self, correct: bool | None) -> str:
+        """What such a match is called."""
+        return self.unknown if correct is None else MARKS[correct][0]
 
     def rows(self, correct: bool | None) -> NDArray[np.int64]:
         """The matched queries that are right (True), wrong (False) or of unknown truth (None)."""
@@ -50,12 +61,36 @@ class Route:
 
 
 @matplotlib.rc_context(STYLE)
-def route_figure(route: Route, right: NDArray[np.bool_] | None) -> Figure:
-    """From above where there are positions, else query number against keyframe number."""
-    if route.keyframes_xy_m is not None and len(route.keyframes_xy_m):
-        figure = _from_above(route, np.asarray(route.keyframes_xy_m, float))
-    else:
-        figure = _diagonal(route, right)
+def route_figure(route: Route) -> Figure:
+    """Keyframes from above, each query joined to the one that it was matched with."""
+    xy = np.asarray(route.keyframes_xy_m, float)
+    width_m, height_m = np.ptp(xy, axis=0)
+    height = 0.9 + 4.6 * height_m / max(width_m, height_m, 1e-6)
+    figure, axes = new_axes('x (m)', 'y (m)', float(np.clip(height, 2.6, 4.4)))
+    axes.plot(xy[:, 0], xy[:, 1], '.', color=MUTED, markersize=3, alpha=0.6, label='keyframe')
+    known = route.queries_xy_m
+    for correct, (_, color, _) in MARKS.items():
+        rows = route.rows(correct)
+        to = xy[route.matched[rows]]
+        at = to if known is None else np.where(np.isnan(known[rows]), to, known[rows])
+        axes.plot(*np.stack([at, to]).transpose(2, 0, 1), color=color, linewidth=0.9, alpha=0.75)
+        _mark(axes, at[:, 0], at[:, 1], correct, route.word(correct))
+    axes.set_aspect('equal', adjustable='datalim')
+    legend_above(figure)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def order_figure(route: Route, right: NDArray[np.bool_] | None) -> Figure:
+    """The number of each query against that of the keyframe that it was matched with."""
+    figure, axes = new_axes('query', 'matched keyframe', height=3.9)
+    if right is not None and right.any() and not right.all() and min(right.shape) > 1:
+        _outline(axes, _blocks(right.astype(np.float32)).T, right.shape[::-1])
+    for correct in MARKS:
+        rows = route.rows(correct)
+        _mark(axes, rows, route.matched[rows], correct, route.word(correct))
+    axes.set_xlim(-1, len(route.matched))
+    axes.set_ylim(-1, route.num_keyframes)
     legend_above(figure)
     return figure
 
@@ -84,45 +119,17 @@ def similarity_figure(
         _outline(axes, _blocks(right.astype(np.float32)), right.shape)
     for correct in MARKS:
         rows = route.rows(correct)
-        _mark(axes, route.matched[rows], rows, correct)
+        _mark(axes, route.matched[rows], rows, correct, route.word(correct))
     axes.set_xlim(box[:2])
     axes.set_ylim(box[2:])
     legend_above(figure)
     return figure
 
 
-def _from_above(route: Route, xy: NDArray[np.float64]) -> Figure:
-    width_m, height_m = np.ptp(xy, axis=0)
-    height = 0.9 + 4.6 * height_m / max(width_m, height_m, 1e-6)
-    figure, axes = new_axes('x (m)', 'y (m)', float(np.clip(height, 2.6, 4.4)))
-    axes.plot(xy[:, 0], xy[:, 1], '.', color=MUTED, markersize=3, alpha=0.6, label='keyframe')
-    known = route.queries_xy_m
-    for correct, (_, color, _) in MARKS.items():
-        rows = route.rows(correct)
-        to = xy[route.matched[rows]]
-        at = to if known is None else np.where(np.isnan(known[rows]), to, known[rows])
-        axes.plot(*np.stack([at, to]).transpose(2, 0, 1), color=color, linewidth=0.9, alpha=0.75)
-        _mark(axes, at[:, 0], at[:, 1], correct)
-    axes.set_aspect('equal', adjustable='datalim')
-    return figure
-
-
-def _diagonal(route: Route, right: NDArray[np.bool_] | None) -> Figure:
-    figure, axes = new_axes('query', 'matched keyframe', height=3.9)
-    if right is not None and right.any() and not right.all() and min(right.shape) > 1:
-        _outline(axes, _blocks(right.astype(np.float32)).T, right.shape[::-1])
-    for correct in MARKS:
-        rows = route.rows(correct)
-        _mark(axes, rows, route.matched[rows], correct)
-    axes.set_xlim(-1, len(route.matched))
-    axes.set_ylim(-1, route.num_keyframes)
-    return figure
-
-
-def _mark(axes: Axes, x: NDArray[Any], y: NDArray[Any], correct: bool | None) -> None:
+def _mark(axes: Axes, x: NDArray[Any], y: NDArray[Any], correct: bool | None, label: str) -> None:
     if not len(x):
         return
-    label, color, marker = MARKS[correct]
+    _, color, marker = MARKS[correct]
     size = float(np.clip(2000 / len(x), 8, 20))
     if marker == 'x':
         axes.scatter(x, y, 24, color=PANEL, marker='x', linewidths=3, zorder=4)  # a halo

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.metrics import RECALL_AT, precision_recall
-from cerfevpr_core.evaluation.style import ACCENT, INK, SERIES, STYLE, new_axes
+from cerfevpr_core.evaluation.style import ACCENT, INK, SERIES, STYLE, legend_above, new_axes
 
 LOG_RATIO = 30  # stages that differ more than this are drawn on a logarithmic axis
 
@@ -25,12 +25,12 @@ def precision_recall_figure(methods: Sequence[MethodResult], right: NDArray[np.b
     for i, method in enumerate(methods):
         first = np.take_along_axis(method.similarity, method.ranked[:, :1], axis=1)[:, 0]
         precision, recall = precision_recall(method.ranked, first, right)
-        label = f'{method.name}  (AP {method.scores.average_precision:.1f})'
+        label = f'{method.name} (AP {method.scores.average_precision:.1f})'
         axes.plot(recall, precision, label=label, **_series(i))
         lowest = min(lowest, float(precision[recall > 0].min(initial=100)))
     axes.set_xlim(0, 101)
     axes.set_ylim(_floor(lowest), 101)
-    axes.legend(loc='lower left')
+    legend_above(figure)  # a curve may be anywhere inside
     return figure
 
 
@@ -44,7 +44,7 @@ def recall_figure(methods: Sequence[MethodResult]) -> Figure:
     lowest = min(min(m.scores.recall.values()) for m in methods)
     axes.set_xticks(RECALL_AT)
     axes.set_ylim(_floor(lowest), 101)
-    axes.legend(loc='lower right')
+    legend_above(figure)
     return figure
 
 
