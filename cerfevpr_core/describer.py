@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -14,11 +15,31 @@ from numpy.typing import NDArray
 from cerfevpr_core.config import Config
 from cerfevpr_core.errors import ImageError
 from cerfevpr_core.images import Image, to_tensor
-from cerfevpr_core.model import Fitted, device_of, fingerprint, load_model
+from cerfevpr_core.landmarks.selector import LandmarkSelector
+from cerfevpr_core.model import (
+    Fitted,
+    backbone_fingerprint,
+    device_of,
+    fingerprint,
+    load_model,
+)
 from cerfevpr_core.trained import settled
 from cerfevpr_core.variants import VariantMaker
 
 Descriptor = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Description:
+    """Of one image: descriptors (P, E), its own last, and the feature map (D, h, w) behind it."""
+
+    descriptors: NDArray[np.float32]
+    patches: NDArray[np.float32]
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The image's own: (E,), unit length."""
+        return self.descriptors[-1]
 
 
 class Describer:
@@ -32,20 +53,28 @@ class Describer:
         self.model: Any = load_model(config).to(self.device)  # each has its own parts
         # Not of the variants: a descriptor with them and one without are of one kind.
         self.fingerprint = fingerprint(config, self.model)
+        self.selector = LandmarkSelector(config.landmarks, backbone_fingerprint(self.model))
         self.variants = VariantMaker(config.variants, config.backbone.image_size, self.device)
 
-    @torch.inference_mode()
     def describe(self, image: Image) -> Descriptor:
         """RGB (H, W, 3) -> (E,), unit length, of a query. Raises ImageError for a bad image."""
+        return self.see(image).descriptor
+
+    def see(self, image: Image) -> Description:
+        """A query with the features that its descriptor is made of; one descriptor."""
         if self.config.variants.at_query and self.joins_variants:
-            return self._describe(self.variants.stack(image)[None])[0]  # of (1, V, 3, H, W)
-        return self._describe(self._batch(image)[None])[0]  # of (1, V = 1, 3, H, W)
+            return self._see(self.variants.stack(image)[None])  # (1, V, 3, H, W)
+        return self._see(self._batch(image)[None])  # (1, V = 1, 3, H, W)
+
+    def see_keyframe(self, image: Image) -> Description:
+        """A map image: one descriptor of all variants, or one of each if they are not joined."""
+        stack = self.variants.stack(image)  # (V, 3, H, W)
+        return self._see(stack[None] if self.joins_variants else stack[:, None])
 
     @torch.inference_mode()
-    def describe_keyframe(self, image: Image) -> Descriptor:
-        """RGB (H, W, 3) -> (P, E): one of all variants, or one of each if they are not joined."""
-        stack = self.variants.stack(image)  # (V, 3, H, W)
-        return self._describe(stack[None] if self.joins_variants else stack[:, None])
+    def patches(self, image: Image) -> NDArray[np.float32]:
+        """The feature map (D, h, w) alone; needs nothing that is fitted on a map."""
+        return self.model.backbone(self._batch(image)).patches[0].float().cpu().numpy()
 
     @property
     def joins_variants(self) -> bool:
@@ -83,10 +112,15 @@ class Describer:
         """Take what was fitted when the map was built."""
         self.model.load_fitted(fitted)
 
-    def _describe(self, variants: torch.Tensor) -> Descriptor:
-        """(B, V, 3, H, W) -> (B, E); one at a time, so that a batch changes nothing."""
-        rows = [self.model(each[None].to(self.device)) for each in variants]
-        return torch.cat(rows).cpu().numpy()
+    @torch.inference_mode()
+    def _see(self, variants: torch.Tensor) -> Description:
+        """(P, V, 3, H, W), one at a time, so that a batch changes nothing."""
+        rows = []
+        for each in variants:
+            tokens = self.model.backbone(each.to(self.device))
+            rows.append(self.model.describe(tokens, len(each)))
+        descriptors = torch.cat(rows).cpu().numpy()
+        return Description(descriptors, tokens.patches[-1].float().cpu().numpy())
 
     def _batch(self, image: Image) -> torch.Tensor:
         return to_tensor(image, self.config.backbone.image_size).to(self.device)[None]

@@ -33,6 +33,13 @@ class GemHead(nn.Module):
         return F.normalize(powers.mean(dim=(2, 3)).pow(1 / self.p), dim=1)
 
 
+class HolisticHead(nn.Module):
+    """Global maximum, the landmark paper's baseline: Tokens -> (B, D), unit length."""
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        return F.normalize(tokens.patches.amax(dim=(2, 3)), dim=1)
+
+
 class GridHead(nn.Module):
     """Average-pooled cells, flattened: Tokens -> (B, D * n * n), unit length."""
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from cerfevpr_core.config import Config
+from cerfevpr_core.data.depth_images import DepthImages
 from cerfevpr_core.data.frames import Frame, FrameSource
 from cerfevpr_core.data.positions import PoseTable
 from cerfevpr_core.describer import Describer, evenly
@@ -18,6 +19,7 @@ from cerfevpr_core.geometry import Camera
 from cerfevpr_core.images import Image
 from cerfevpr_core.place_map import Keyframe, PlaceMap
 from cerfevpr_core.recognizer import View, keyframe, new_manifest
+from cerfevpr_core.verification import Detector, Keypoints, load_detector, with_depth
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Extras:
     traverse: str = ''
     poses: PoseTable | None = None
     camera: Camera | None = None
+    depth: DepthImages | None = None
 
 
 def build_map(
@@ -60,8 +63,10 @@ def build_map(
     partial = whole.with_name(f'{whole.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed
     try:
-        with PlaceMap.create(partial, new_manifest(describer), config.map.index) as place_map:
-            count = _add(place_map, describer, frames, config, extras, track)
+        detector = _detector(config, extras.depth is not None)
+        manifest = new_manifest(describer, verifies=detector is not None)
+        with PlaceMap.create(partial, manifest, config.map.index) as place_map:
+            count = _add(place_map, describer, detector, frames, config, extras, track)
         if not count:
             raise MapError('none of the images could be read; no map was made')
         if whole.exists():
@@ -80,8 +85,17 @@ def add_to_map(
     extras: Extras = Extras(),
     track: Track = no_progress,
 ) -> int:
-    """Describe more images into a map; returns how many were added."""
-    return _add(place_map, describer, frames, config, extras, track)
+    """Describe more images into a map; returns how many were added.
+
+    They get keypoints if those of the map have some.
+    """
+    detector = _detector(config, False)
+    if detector is None and extras.depth is not None:
+        raise MapError(
+            'the map keeps no keypoints, so depth would be lost; build it again with --depth, or '
+            'leave --depth out'
+        )
+    return _add(place_map, describer, detector, frames, config, extras, track)
 
 
 def fit(describer: Describer, frames: FrameSource, track: Track = no_progress) -> None:
@@ -92,16 +106,24 @@ def fit(describer: Describer, frames: FrameSource, track: Track = no_progress) -
         describer.fit(_images(f for i, f in enumerate(tracked) if i in chosen))
 
 
+def _detector(config: Config, has_depth: bool) -> Detector | None:
+    """For the keypoints of keyframes, where candidates are to be verified."""
+    mode = config.verification.mode
+    wanted = mode == 'on' or (mode == 'auto' and has_depth)
+    return load_detector(config.verification) if wanted else None
+
+
 def _add(
     place_map: PlaceMap,
     describer: Describer,
+    detector: Detector | None,
     frames: FrameSource,
     config: Config,
     extras: Extras,
     track: Track,
 ) -> int:
     described = (
-        _keyframe(describer, frame, config, extras)
+        _keyframe(describer, detector, frame, config, extras)
         for frame in track(frames, 'describing', len(frames))
     )
     count = num_posed = 0
@@ -118,10 +140,18 @@ def _add(
     return count
 
 
-def _keyframe(describer: Describer, frame: Frame, config: Config, extras: Extras) -> Keyframe:
-    descriptors = describer.describe_keyframe(frame.image)  # (P, E), the original's own last
+def _keyframe(
+    describer: Describer,
+    detector: Detector | None,
+    frame: Frame,
+    config: Config,
+    extras: Extras,
+) -> Keyframe:
+    seen = describer.see_keyframe(frame.image)
+    landmarks = describer.selector.select(seen.patches)
+    keypoints = _keypoints(detector, frame, config, extras) if detector else None
     made = keyframe(
-        View(frame.image, descriptors[-1]),
+        View(frame.image, seen.descriptor, landmarks, keypoints),
         frame.name,
         config.map.thumbnail_px,
         traverse=extras.traverse,
@@ -129,7 +159,17 @@ def _keyframe(describer: Describer, frame: Frame, config: Config, extras: Extras
         pose=extras.poses.find(frame.name, frame.stamp_ns) if extras.poses else None,
         camera=extras.camera,
     )
-    return replace(made, descriptors=descriptors)
+    return replace(made, descriptors=seen.descriptors)
+
+
+def _keypoints(detector: Detector, frame: Frame, config: Config, extras: Extras) -> Keypoints:
+    """Of the image itself, never of a variant; with points where there is depth."""
+    found = detector.detect(frame.image)
+    depth_m = extras.depth.find(frame.name) if extras.depth else None
+    if depth_m is None:
+        return found
+    assert extras.camera is not None
+    return with_depth(found, depth_m, extras.camera, config.verification.max_depth_step)
 
 
 def _images(frames: Iterable[Frame]) -> Iterator[Image]:

@@ -17,7 +17,14 @@ from cerfevpr_core.config import Config, Method
 from cerfevpr_core.encoder import RobustEncoder
 from cerfevpr_core.errors import ConfigError, MapError
 from cerfevpr_core.fusion import PyramidFusion
-from cerfevpr_core.heads import ClsHead, GemHead, GridHead, VladHead, local_features
+from cerfevpr_core.heads import (
+    ClsHead,
+    GemHead,
+    GridHead,
+    HolisticHead,
+    VladHead,
+    local_features,
+)
 from cerfevpr_core.projection import MapProjection
 from cerfevpr_core.trained import descriptor_file, fill, read_descriptor
 from cerfevpr_core.weights import weights_hash
@@ -43,7 +50,11 @@ class CerfeVPR(nn.Module):
 
     def forward(self, variants: Tensor) -> Tensor:
         tokens = self.backbone(variants.flatten(0, 1))  # cls (B*V, D), patches (B*V, D, h, w)
-        fused = self.fusion(tokens).unflatten(0, variants.shape[:2])  # (B, V, T, D)
+        return self.describe(tokens, variants.shape[1])
+
+    def describe(self, tokens: Tokens, num_variants: int) -> Tensor:
+        """What the backbone saw of B images' variants, the original last -> (B, E)."""
+        fused = self.fusion(tokens).unflatten(0, (-1, num_variants))  # (B, V, T, D)
         return self.encoder(fused)  # (B, E), unit length
 
     @property
@@ -97,7 +108,12 @@ class TrainingFree(nn.Module):
         self.fit_images = head.config.num_images if isinstance(head, VladHead) else 0
 
     def forward(self, variants: Tensor) -> Tensor:
-        return self.head(self.backbone(variants[:, -1]))
+        return self.describe(self.backbone(variants[:, -1]), 1)
+
+    def describe(self, tokens: Tokens, num_variants: int) -> Tensor:
+        """What the backbone saw of B images, one variant of each -> (B, E)."""
+        assert num_variants == 1, 'a head knows nothing of variants'
+        return self.head(tokens)
 
     @property
     def needs_fit(self) -> bool:
@@ -182,11 +198,21 @@ def fingerprint(config: Config, model: nn.Module) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def backbone_fingerprint(model: nn.Module) -> str:
+    """Weights and layer in 16 hex digits: equal means the same features of the same image."""
+    backbone = model.get_submodule('backbone')
+    assert isinstance(backbone, Backbone)
+    text = f'{backbone.layer} {weights_hash(backbone)}'
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _head(config: Config, method: Method, dim: int) -> nn.Module:
     if method == 'cls':
         return ClsHead()
     if method == 'gem':
         return GemHead(config.gem)
+    if method == 'holistic':
+        return HolisticHead()
     if method == 'grid':
         return GridHead(config.grid)
     assert method == 'vlad', method

@@ -6,7 +6,7 @@ import io
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,13 @@ from cerfevpr_core.describer import Describer, Descriptor
 from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.images import Image, shrink
+from cerfevpr_core.landmarks.landmarks import Landmarks, pack
+from cerfevpr_core.landmarks.rerank import rerank
 from cerfevpr_core.place_map import Candidate, Keyframe, Manifest, PlaceMap
 from cerfevpr_core.place_map.store import KeyframeStore
+from cerfevpr_core.relocalizer import Relocalized, Relocalizer
+from cerfevpr_core.verification import Keypoints, PoseEstimate, matched_regions
+from cerfevpr_core.verification.keypoints import pack as pack_keypoints
 
 
 class Decision(IntEnum):
@@ -36,17 +41,25 @@ class View:
 
     image: Image
     descriptor: Descriptor
+    landmarks: Landmarks | None = None
+    keypoints: Keypoints | None = None
 
 
 @dataclass(frozen=True)
 class Recognition:
-    """The answer to one image: candidates best first, and the time of each stage."""
+    """The answer to one image: candidates best first, and the time of each stage.
+
+    `pose` is that of the camera in the map, verified; without one `pose_reason` says why, if
+    candidates were verified at all.
+    """
 
     decision: Decision
     candidates: list[Candidate]
     map_id: str
     model_fingerprint: str
     stage_ms: dict[str, float]
+    pose: PoseEstimate | None = None
+    pose_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,9 @@ class PlaceRecognizer:
         self.config = config
         self.describer = describer
         self.place_map = place_map
+        # A map says `on` if its keyframes have keypoints; nothing else can be verified with.
+        verifies = config.verification.mode == 'on'
+        self.relocalizer = Relocalizer(config.verification, place_map) if verifies else None
 
     @staticmethod
     def load(
@@ -83,28 +99,64 @@ class PlaceRecognizer:
         place_map.require_keyframes()
         return PlaceRecognizer(config, matching_describer(config, place_map), place_map)
 
-    def recognize(self, image: Image, top_k: int | None = None) -> Recognition:
-        """RGB (H, W, 3) -> the places it may show. Raises ImageError for a bad image."""
+    def recognize(
+        self, image: Image, top_k: int | None = None, camera: Camera | None = None
+    ) -> Recognition:
+        """RGB (H, W, 3) -> the places it may show. Raises ImageError for a bad image.
+
+        A pose needs the camera; without one that of the map is taken if its images are as large.
+        """
         clock = StageClock()
+        top_k = top_k or self.config.map.top_k
         view = self.describe(image)
         clock.stop('describe')
-        candidates = self.place_map.search(view.descriptor, top_k or self.config.map.top_k)
+        candidates = self._search(view, top_k)
         clock.stop('search')
+        if view.landmarks is not None:
+            candidates = self._rerank(view, candidates)
+            clock.stop('rerank')
+        found = Relocalized(candidates)
+        if self.relocalizer is not None:
+            found = self.relocalizer.relocalize(image, camera, candidates)
+            clock.stop('verify')
         return Recognition(
-            self._decide(candidates),
-            candidates,
+            self._decide(found.candidates),
+            found.candidates[:top_k],
             self.place_map.manifest.map_id,
             self.describer.fingerprint,
             clock.stage_ms,
+            found.pose,
+            found.pose_reason,
         )
 
     def describe(self, image: Image) -> View:
         """The view that later stages work on."""
-        return View(image, self.describer.describe(image))
+        seen = self.describer.see(image)
+        return View(image, seen.descriptor, self.describer.selector.select(seen.patches))
 
     def close(self) -> None:
         """Close the map."""
         self.place_map.close()
+
+    def _search(self, view: View, top_k: int) -> list[Candidate]:
+        """As many as are asked for, re-ranked and verified."""
+        if view.landmarks is not None:
+            top_k = max(top_k, self.config.landmarks.num_candidates)
+        if self.relocalizer is not None:
+            top_k = max(top_k, self.config.verification.num_candidates)
+        return self.place_map.search(view.descriptor, top_k)
+
+    def _rerank(self, view: View, candidates: list[Candidate]) -> list[Candidate]:
+        """The first ones by their landmarks; what was found beyond them stays behind."""
+        query, number = view.landmarks, self.config.landmarks.num_candidates
+        if query is None:
+            return candidates
+        first, rest = candidates[:number], candidates[number:]
+        ids = [candidate.keyframe_id for candidate in first]
+        known = dict(zip(ids, self.place_map.landmarks(ids), strict=True))
+        weight = self.config.landmarks.descriptor_weight
+        ranked = rerank(query, first, list(known.values()), weight)
+        return [_with_regions(c, view, known[c.keyframe_id]) for c in ranked] + rest
 
     def _decide(self, candidates: list[Candidate]) -> Decision:
         # Without a calibration there is no probability: only a floor that the user may set.
@@ -144,17 +196,36 @@ def matching_describer(config: Config, place_map: PlaceMap) -> Describer:
         if not name.endswith('.weights') and _plain(ours[name]) != _plain(theirs.get(name))
     ]
     place_map.require(describer.fingerprint, differing)
+    wanted, known = describer.selector.selection, theirs['landmarks.selection']
+    if wanted not in ('none', known):
+        raise MapError(
+            f'the map has landmarks selected by {known}, landmarks.selection is {wanted}; leave '
+            'it out, set it to none, or build the map again'
+        )
+    kept = place_map.manifest.settings['verification.mode']
+    if config.verification.mode == 'on' and kept != 'on':
+        raise MapError(
+            'the map keeps no keypoints to verify with; build it again with '
+            'verification.mode=on, or leave this setting out'
+        )
     describer.load_fitted(place_map.manifest.fitted)
     return describer
 
 
-def new_manifest(describer: Describer) -> Manifest:
+def new_manifest(describer: Describer, verifies: bool = False) -> Manifest:
     """What a map made with this describer says of itself. Fit the describer first."""
     if describer.needs_fit:
         raise MapError('nothing to fit the method on; give at least one image')
     config = describer.config
     parts = {name: _plain(value) for name, value in model_settings(config).items()}
-    parts['map.index'] = config.map.index  # not the model's, but a later start wants it too
+    # Not the model's, but a later start wants them too:
+    parts['map.index'] = config.map.index
+    parts['landmarks.selection'] = describer.selector.selection
+    parts['landmarks.num_landmarks'] = config.landmarks.num_landmarks
+    parts['landmarks.weights'] = config.landmarks.weights
+    parts['verification.mode'] = 'on' if verifies else 'off'
+    for name in ('detector', 'weights', 'num_keypoints', 'detect_px'):
+        parts[f'verification.{name}'] = getattr(config.verification, name)
     return Manifest(describer.fingerprint, parts, describer.descriptor_dim, describer.fitted())
 
 
@@ -182,7 +253,28 @@ def keyframe(
         pose,
         camera,
         jpeg.getvalue(),
+        view.image.shape[:2],
+        _packed(view),
     )
+
+
+def _with_regions(candidate: Candidate, view: View, landmarks: Landmarks | None) -> Candidate:
+    """The candidate with the regions in which it matched, in pixels of both images."""
+    matches = candidate.landmark_matches
+    if matches is None or landmarks is None or view.landmarks is None:
+        return candidate
+    sizes = view.image.shape[:2], candidate.size_px
+    regions = matched_regions(matches, view.landmarks, landmarks, *sizes)
+    return replace(candidate, regions=regions)
+
+
+def _packed(view: View) -> dict[str, bytes]:
+    packed = {}
+    if view.landmarks is not None:
+        packed['landmarks'] = pack(view.landmarks)
+    if view.keypoints is not None:
+        packed['keypoints'] = pack_keypoints(view.keypoints)
+    return packed
 
 
 def _plain(value: Any) -> Any:

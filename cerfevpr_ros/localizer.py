@@ -14,25 +14,32 @@ from typing import Any, TypeAlias
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import try_shutdown
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from cerfevpr_core.config import running_settings
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
+from cerfevpr_core.geometry import Camera
 from cerfevpr_core.pixel_formats import RGB
 from cerfevpr_core.recognizer import PlaceRecognizer, Recognition, StageClock
 from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
 from cerfevpr_ros import bridge
-from cerfevpr_ros.conversions import image_from_compressed_msg, image_from_msg, stamp_to_ns
+from cerfevpr_ros.conversions import (
+    camera_from_msg,
+    image_from_compressed_msg,
+    image_from_msg,
+    stamp_to_ns,
+)
 from cerfevpr_ros.diagnostics import ServiceRecord, to_msg
 from cerfevpr_ros.logs import forward_logs, stop_forwarding
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
-from cerfevpr_ros.results import candidates_to_msg, matches_to_msg
+from cerfevpr_ros.results import candidates_to_msg, matches_to_msg, pose_to_stamped_msg
 from cerfevpr_ros.worker import NewestWorker
 
 # A few deep, so that what DDS delivers together is counted; the worker keeps the newest alone.
@@ -41,6 +48,9 @@ _NUM_RECENT = 32
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 ImageMsg: TypeAlias = Image | CompressedImage
+
+
+_OWN = frozenset({'autostart', 'map_frame', 'image_is_rectified'})
 
 
 class Localizer(LifecycleNode):
@@ -53,7 +63,10 @@ class Localizer(LifecycleNode):
         self.recognizer: PlaceRecognizer | None = None
         self.worker: NewestWorker[ImageMsg] | None = None
         self.record = ServiceRecord()
-        self.settings = SettingsFromParameters(self, own=frozenset({'autostart'}))
+        self.settings = SettingsFromParameters(self, own=_OWN)
+        self.map_frame = own_parameter(self, 'map_frame', 'map')
+        self.is_rectified = own_parameter(self, 'image_is_rectified', False)
+        self.camera: Camera | None = None
         self._recognizing = threading.Lock()  # the worker and the service share the model
         self._listening: list[Any] = []
         self._recent_stamps_ns: deque[int] = deque(maxlen=_NUM_RECENT)
@@ -62,6 +75,9 @@ class Localizer(LifecycleNode):
         )
         self.candidates = self.create_lifecycle_publisher(
             KeyframeCandidates, '~/candidates', _RELIABLE
+        )
+        self.poses = self.create_lifecycle_publisher(
+            PoseWithCovarianceStamped, '~/pose', _RELIABLE
         )
         self.diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', _RELIABLE)
         self.create_timer(1.0, self._report)
@@ -94,6 +110,7 @@ class Localizer(LifecycleNode):
         self._listening = [
             self.create_subscription(Image, 'image', self._on_image, _CAMERA),
             self.create_subscription(CompressedImage, 'image/compressed', self._on_image, _CAMERA),
+            self.create_subscription(CameraInfo, 'camera_info', self._on_camera_info, _CAMERA),
         ]
         return super().on_activate(state)
 
@@ -145,6 +162,13 @@ class Localizer(LifecycleNode):
         if self.worker is not None:
             self.worker.submit(msg)  # a newer image replaces one that waits, and is counted
 
+    def _on_camera_info(self, msg: CameraInfo) -> None:
+        try:
+            self.camera = camera_from_msg(msg, self.is_rectified)
+        except CerfeVPRError as error:
+            self.camera = None
+            self.get_logger().warning(f'no poses: {error}', throttle_duration_sec=5.0)
+
     def _serve(self, msg: ImageMsg) -> None:
         clock = StageClock()
         recognizer = self.recognizer
@@ -153,7 +177,7 @@ class Localizer(LifecycleNode):
             image = _convert(msg)
             clock.stop('convert')
             with self._recognizing:
-                found = recognizer.recognize(image)
+                found = recognizer.recognize(image, camera=self.camera)
         except CerfeVPRError as error:
             self.record.rejected(str(error))
             self.get_logger().warning(f'image rejected: {error}', throttle_duration_sec=5.0)
@@ -169,6 +193,8 @@ class Localizer(LifecycleNode):
         try:
             self.matches.publish(matches_to_msg(found, header))
             self.candidates.publish(candidates_to_msg(found, header))
+            if found.pose is not None:
+                self.poses.publish(pose_to_stamped_msg(found.pose, header, self.map_frame))
         except Exception:
             if self.context.ok():  # else the node was told to stop while it recognised
                 raise
@@ -184,7 +210,7 @@ class Localizer(LifecycleNode):
             top_k = _top_k(request)
             image = image_from_msg(request.image)
             with self._recognizing:
-                found = recognizer.recognize(image, top_k)
+                found = recognizer.recognize(image, top_k, self.camera)
         except CerfeVPRError as error:
             response.message = str(error)
             return response

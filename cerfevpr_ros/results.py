@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+from geometry_msgs.msg import PoseWithCovariance, PoseWithCovarianceStamped
 from std_msgs.msg import Header
 
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import Recognition
-from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatch, PlaceMatchArray
+from cerfevpr_core.verification import PoseEstimate
+from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatch, PlaceMatchArray, RegionMatch
 from cerfevpr_ros.conversions import ns_to_stamp, pose_to_msg
 
 
@@ -19,7 +21,7 @@ def matches_to_msg(recognition: Recognition, header: Header) -> PlaceMatchArray:
         decision=int(recognition.decision),
         map_id=recognition.map_id,
         model_fingerprint=recognition.model_fingerprint,
-        matches=[_match(candidate) for candidate in recognition.candidates],
+        matches=[_match(candidate, recognition.pose) for candidate in recognition.candidates],
         stages=list(recognition.stage_ms),
         stage_ms=list(recognition.stage_ms.values()),
     )
@@ -36,7 +38,21 @@ def candidates_to_msg(recognition: Recognition, header: Header) -> KeyframeCandi
     )
 
 
-def _match(candidate: Candidate) -> PlaceMatch:
+def pose_to_stamped_msg(
+    pose: PoseEstimate, header: Header, map_frame: str
+) -> PoseWithCovarianceStamped:
+    """The camera of this header's image in the map."""
+    return PoseWithCovarianceStamped(
+        header=Header(stamp=header.stamp, frame_id=map_frame), pose=_estimate(pose)
+    )
+
+
+def _estimate(pose: PoseEstimate) -> PoseWithCovariance:
+    covariance = [float(value) for value in pose.covariance.ravel()]
+    return PoseWithCovariance(pose=pose_to_msg(pose.pose), covariance=covariance)
+
+
+def _match(candidate: Candidate, pose: PoseEstimate | None) -> PlaceMatch:
     match = PlaceMatch(
         keyframe_id=candidate.keyframe_id,
         external_id=candidate.external_id,
@@ -47,13 +63,36 @@ def _match(candidate: Candidate) -> PlaceMatch:
         probability=_or_nan(candidate.probability),
         verified=candidate.verified,
         num_inliers=candidate.num_inliers or 0,
+        inlier_ratio=candidate.inlier_ratio or 0.0,
+        regions=_regions(candidate),
         reject_reason=candidate.reject_reason or '',
     )
     if candidate.pose is not None:
         match.keyframe_pose = pose_to_msg(candidate.pose)
     else:  # no rotation has an all-zero quaternion: nobody takes it for a pose
         match.keyframe_pose.orientation.w = 0.0
+    if pose is not None and candidate.keyframe_id in pose.keyframe_ids:
+        match.has_pose, match.scale_known = True, True
+        match.pose_in_map = _estimate(pose)
+    else:
+        match.pose_in_map.pose.orientation.w = 0.0
     return match
+
+
+def _regions(candidate: Candidate) -> list[RegionMatch]:
+    regions, matches = candidate.regions, candidate.landmark_matches
+    if regions is None or matches is None:
+        return []
+    return [
+        RegionMatch(query_box_px=query, map_box_px=keyframe, similarity=float(s), weight=float(w))
+        for query, keyframe, s, w in zip(
+            regions.query_px,
+            regions.keyframe_px,
+            matches.similarities,
+            matches.weights,
+            strict=True,
+        )
+    ]
 
 
 def _or_nan(value: float | None) -> float:

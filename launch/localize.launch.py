@@ -26,6 +26,11 @@ def generate_launch_description() -> LaunchDescription:
         [
             DeclareLaunchArgument('map', description='folder made by `cerfevpr map build`'),
             DeclareLaunchArgument('image', default_value='/camera/image_raw'),
+            DeclareLaunchArgument(
+                'camera_info',
+                default_value='',
+                description='empty: camera_info beside the image topic, as image_transport has it',
+            ),
             DeclareLaunchArgument('params_file', default_value=default_params),
             DeclareLaunchArgument('namespace', default_value=''),
             DeclareLaunchArgument(
@@ -47,6 +52,8 @@ def _localizer(context, *args, **kwargs):
     if not Path(params_file).is_file():  # launch itself would only warn and use defaults
         raise RuntimeError(f'params_file:={params_file} does not exist')
     image = LaunchConfiguration('image').perform(context)
+    camera_info = LaunchConfiguration('camera_info').perform(context)
+    camera_info = camera_info or f'{image.rpartition("/")[0]}/camera_info'
     # Typed, or a map called 007 would arrive as a number.
     own = {
         'map.path': ParameterValue(LaunchConfiguration('map'), value_type=str),
@@ -59,7 +66,11 @@ def _localizer(context, *args, **kwargs):
         name='localizer',
         namespace=LaunchConfiguration('namespace'),
         parameters=[params_file, own],
-        remappings=[('image', image), ('image/compressed', f'{image}/compressed')],
+        remappings=[
+            ('image', image),
+            ('image/compressed', f'{image}/compressed'),
+            ('camera_info', camera_info),
+        ],
         output='screen',
     )
     ended = OnProcessExit(target_action=node, on_exit=_complain)

@@ -18,8 +18,9 @@ from cerfevpr_core.data.places import PlaceSet
 from cerfevpr_core.model import device_of
 from cerfevpr_core.trained import fill
 from cerfevpr_core.training.batches import Batches
-from cerfevpr_core.training.descriptor import Watch, train_descriptor
+from cerfevpr_core.training.descriptor import train_descriptor
 from cerfevpr_core.training.validation import Traverse
+from cerfevpr_core.training.watch import Watch
 
 
 def compare(

@@ -21,8 +21,8 @@ from cerfevpr_core.describer import Describer, evenly
 from cerfevpr_core.errors import ConfigError, ImageError
 from cerfevpr_core.images import read_image
 from cerfevpr_core.model import CerfeVPR
-from cerfevpr_core.training.descriptor import Watch
 from cerfevpr_core.training.validation import Traverse, ranks_of
+from cerfevpr_core.training.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ def _describe_places(describer: Describer, files: Sequence[Path], watch: Watch) 
 def _describe(describer: Describer, traverse: Traverse, watch: Watch) -> tuple[_Rows, _Rows]:
     """Database (M, P, E), P descriptors of each image, and queries (Q, E), one at a time."""
     mapped = watch.track(traverse.database, f'{traverse.name}: database', len(traverse.database))
-    database = [describer.describe_keyframe(read_image(file)) for file in mapped]
+    database = [describer.see_keyframe(read_image(file)).descriptors for file in mapped]
     asked = watch.track(traverse.queries, f'{traverse.name}: queries', len(traverse.queries))
     return np.stack(database), np.stack([describer.describe(read_image(file)) for file in asked])
 

@@ -9,7 +9,18 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from cerfevpr_core.cli import ablate, draw, evaluate, localize, maps, train, variants, weights
+from cerfevpr_core.cli import (
+    ablate,
+    bench,
+    draw,
+    evaluate,
+    landmarks,
+    localize,
+    maps,
+    train,
+    variants,
+    weights,
+)
 from cerfevpr_core.cli.options import STDERR
 from cerfevpr_core.errors import CerfeVPRError
 
@@ -51,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('-v', '--verbose', action='store_true', help='say what is being done')
     commands = parser.add_subparsers(title='commands', required=True, metavar='COMMAND')
-    for part in (weights, maps, localize, evaluate, variants, train, ablate, draw):
+    parts = (weights, maps, localize, evaluate, variants, landmarks, train, ablate, bench, draw)
+    for part in parts:
         part.add_commands(commands)
     return parser

@@ -60,7 +60,7 @@ def _compare(
     ablation: str, options: argparse.Namespace, config: Config, versions: Versions
 ) -> None:
     from cerfevpr_core.ablation.compare import compare
-    from cerfevpr_core.training.descriptor import Watch
+    from cerfevpr_core.training.watch import Watch
 
     places, traverses = _read(options, config)
     watch = Watch(track, STDERR.print)
@@ -80,7 +80,7 @@ def _compare(
 
 def _dimensions(options: argparse.Namespace) -> None:
     from cerfevpr_core.ablation.dimensions import SIZES, compare_sizes
-    from cerfevpr_core.training.descriptor import Watch
+    from cerfevpr_core.training.watch import Watch
 
     config = config_of(options)
     sizes = SIZES if options.sizes is None else _sizes(options.sizes)

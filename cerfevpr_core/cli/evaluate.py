@@ -5,18 +5,24 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
 
 from cerfevpr_core.cli.options import STDOUT, add_settings, track, typed, write_json
-from cerfevpr_core.config import TRAINING_FREE, Config, Method, load_config, settings
+from cerfevpr_core.config import TRAINING_FREE, Config, load_config, settings
 from cerfevpr_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from cerfevpr_core.evaluation.evaluate import MethodResult
+    from cerfevpr_core.evaluation.methods import NamedMethod
     from cerfevpr_core.evaluation.protocol import Positives
+
+
+_METHODS = (
+    f'{", ".join(TRAINING_FREE)}, cerfevpr, cerfevpr+lln, and with its landmarks rand, act, all'
+)
 
 
 def add_commands(commands: Any) -> None:
@@ -30,7 +36,7 @@ def add_commands(commands: Any) -> None:
     )
     rule.add_argument('--radius-m', type=float, metavar='R', help='images closer than R metres')
     parser.add_argument('--positions', type=Path, metavar='FILE', help='CSV name,x_m,y_m')
-    parser.add_argument('--methods', default='', metavar='A,B', help=', '.join(TRAINING_FREE))
+    parser.add_argument('--methods', default='', metavar='A,B', help=_METHODS)
     parser.add_argument('--backbone', metavar='NAME', help='instead of backbone.name')
     parser.add_argument('--seeds', type=int, default=1, metavar='N', help='vocabularies of vlad')
     parser.add_argument('--json', type=Path, metavar='FILE')
@@ -47,7 +53,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     overrides = {'backbone.name': options.backbone} if options.backbone else {}
     config = load_config(options.config, options.assignments, overrides)
     methods = _methods(options.methods, config)
-    if 'cerfevpr' in methods:  # all methods on the trained descriptor's backbone
+    if any(
+        each.method == 'cerfevpr' for each in methods
+    ):  # all methods on the trained descriptor's backbone
         config = settled(replace(config, method='cerfevpr'))
     if options.seeds < 1:
         raise ConfigError(f'--seeds {options.seeds}: expected 1 or more')
@@ -116,7 +124,7 @@ def _method(
         'average_precision': result.scores.average_precision,
         'describe_ms_p50': float(np.median(result.describe_ms)),
         'search_ms_p50': float(np.median(result.search_ms)),
-        'rerank_ms_p50': 0.0,
+        'rerank_ms_p50': float(np.median(result.rerank_ms)),
         'queries': [
             {
                 'image': query.name,
@@ -129,13 +137,11 @@ def _method(
     }
 
 
-def _methods(text: str, config: Config) -> list[Method]:
+def _methods(text: str, config: Config) -> list[NamedMethod]:
+    from cerfevpr_core.evaluation.methods import parse_method
+
     names = [name.strip() for name in text.split(',') if name.strip()] or [config.method]
-    known = get_args(Method)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ConfigError(f'--methods {unknown[0]}: expected some of {", ".join(known)}')
-    return [cast(Method, name) for name in dict.fromkeys(names)]
+    return [parse_method(name) for name in dict.fromkeys(names)]
 
 
 def _positives(
@@ -159,7 +165,18 @@ def _positives(
 
 
 def _table(results: list[MethodResult]) -> Table:
-    columns = ('method', 'dim', 'R@1', 'R@5', 'R@10', 'R@20', 'P@100%R', 'AP', 'describe ms')
+    columns = (
+        'method',
+        'dim',
+        'R@1',
+        'R@5',
+        'R@10',
+        'R@20',
+        'P@100%R',
+        'AP',
+        'describe ms',
+        'rerank ms',
+    )
     table = Table(*columns, box=None, pad_edge=False)
     for result in results:
         scores = result.scores
@@ -169,5 +186,6 @@ def _table(results: list[MethodResult]) -> Table:
             str(result.descriptor_dim),
             *(f'{value:.1f}' for value in (*figures, scores.average_precision)),
             f'{np.median(result.describe_ms):.1f}',
+            f'{np.median(result.rerank_ms):.1f}',
         )
     return table

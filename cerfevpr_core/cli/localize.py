@@ -13,6 +13,7 @@ from cerfevpr_core.errors import ImageError
 if TYPE_CHECKING:
     from cerfevpr_core.place_map import Candidate
     from cerfevpr_core.recognizer import Answer, PlaceRecognizer, Recognition
+    from cerfevpr_core.verification import PoseEstimate
 
 
 def add_commands(commands: Any) -> None:
@@ -20,6 +21,7 @@ def add_commands(commands: Any) -> None:
     parser = commands.add_parser('localize', help='find the places of images in a map')
     parser.add_argument('map', type=Path, metavar='MAP')
     add_images(parser)
+    parser.add_argument('--camera', type=Path, metavar='FILE', help='ROS calibration YAML')
     parser.add_argument('--top-k', type=int, metavar='K', help='candidates an image')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write every answer')
     parser.add_argument('--report', type=Path, metavar='DIR', help='write report.html')
@@ -29,17 +31,19 @@ def add_commands(commands: Any) -> None:
 
 def _localize(options: argparse.Namespace) -> None:
     from cerfevpr_core.data.frames import FolderFrames
+    from cerfevpr_core.data.positions import read_camera
     from cerfevpr_core.evaluation.pairs import jpeg_of
     from cerfevpr_core.recognizer import Answer, PlaceRecognizer
 
     frames = frames_of(options)
+    camera = read_camera(options.camera) if options.camera else None
     overrides = {} if options.top_k is None else {'map.top_k': options.top_k}
     recognizer = PlaceRecognizer.load(
         options.map, options.config, tuple(options.assignments), overrides
     )
     answers: list[Answer] = []
     for frame in track(frames, 'localizing', len(frames)):
-        recognition = recognizer.recognize(frame.image)
+        recognition = recognizer.recognize(frame.image, camera=camera)
         picture = jpeg_of(frame.image) if options.report else b''
         answers.append(Answer(frame.name, recognition, picture))
         print(_line(frame.name, recognition), flush=True)
@@ -79,7 +83,9 @@ def as_json(
                 'image': answer.name,
                 'decision': answer.recognition.decision.name,
                 'stage_ms': {k: round(v, 3) for k, v in answer.recognition.stage_ms.items()},
-                'candidates': [_candidate(c) for c in answer.recognition.candidates],
+                'pose': _pose(answer.recognition.pose),
+                'pose_reason': answer.recognition.pose_reason,
+                'candidates': [_candidate(c, answer) for c in answer.recognition.candidates],
             }
             for answer in answers
         ],
@@ -87,19 +93,34 @@ def as_json(
     }
 
 
-def _candidate(candidate: Candidate) -> dict[str, Any]:
-    pose = candidate.pose
+def _pose(estimate: PoseEstimate | None) -> dict[str, Any] | None:
+    """Of the query's camera in the map; the covariance is of x, y, z and turns about them."""
+    if estimate is None:
+        return None
+    return {
+        'pose': [*estimate.pose.position_m, *estimate.pose.quaternion],
+        'covariance': estimate.covariance.tolist(),
+        'num_inliers': estimate.num_inliers,
+        'keyframe_ids': list(estimate.keyframe_ids),
+    }
+
+
+def _candidate(candidate: Candidate, answer: Answer) -> dict[str, Any]:
+    pose, found = candidate.pose, answer.recognition.pose
+    is_seen = found is not None and candidate.keyframe_id in found.keyframe_ids
     return {
         'keyframe_id': candidate.keyframe_id,
         'external_id': candidate.external_id,
         'image': candidate.name,
         'similarity': candidate.similarity,
         'landmark_similarity': candidate.landmark_similarity,
+        'landmark_shift': matches.shift if (matches := candidate.landmark_matches) else None,
         'probability': candidate.probability,
         'verified': candidate.verified,
         'num_inliers': candidate.num_inliers,
         'keyframe_pose': [*pose.position_m, *pose.quaternion] if pose else None,
-        'pose': None,
+        'inlier_ratio': candidate.inlier_ratio,
+        'pose': [*found.pose.position_m, *found.pose.quaternion] if found and is_seen else None,
         'reject_reason': candidate.reject_reason,
     }
 
@@ -108,4 +129,8 @@ def _line(name: str, recognition: Recognition) -> str:
     if not recognition.candidates:
         return f'{name}  {recognition.decision.name}'
     best = recognition.candidates[0]
-    return f'{name}  {recognition.decision.name}  {best.name}  {best.similarity:.3f}'
+    line = f'{name}  {recognition.decision.name}  {best.name}  {best.similarity:.3f}'
+    if recognition.pose is not None:
+        x, y, z = recognition.pose.pose.position_m
+        return f'{line}  at {x:.2f} {y:.2f} {z:.2f} m'
+    return f'{line}  no pose: {recognition.pose_reason}' if recognition.pose_reason else line

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cerfevpr_core.cli.options import add_images, add_settings, config_of, frames_of, track
-from cerfevpr_core.errors import DamagedMapError
+from cerfevpr_core.errors import ConfigError, DamagedMapError
 from cerfevpr_core.place_map.store import KeyframeStore
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def add_commands(commands: Any) -> None:
         add_images(each)
         each.add_argument('--poses', type=Path, metavar='FILE', help='TUM form, by name or stamp')
         each.add_argument('--camera', type=Path, metavar='FILE', help='ROS calibration YAML')
+        each.add_argument(
+            '--depth', type=Path, metavar='DIR', help='16-bit png in mm, named like the images'
+        )
         each.add_argument('--traverse', default='', metavar='NAME', help='as day or 2026-03-01')
         add_settings(each)
     info = actions.add_parser('info', help='what a map holds')
@@ -80,11 +84,17 @@ def _info(options: argparse.Namespace) -> None:
         'method': manifest.settings['method'],
         'backbone': manifest.settings['backbone.name'],
         'descriptor': f'{manifest.descriptor_dim} dimensions',
+        'landmarks': manifest.settings['landmarks.selection'],
+        'keypoints': _keypoints(manifest.settings),
         'fingerprint': manifest.fingerprint,
         'size': f'{size_mb:.1f} MB',
     }
     for name, value in rows.items():
         print(f'{name:12} {value}')
+
+
+def _keypoints(settings: Mapping[str, Any]) -> str:
+    return settings['verification.detector'] if settings['verification.mode'] == 'on' else 'none'
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -101,13 +111,17 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _extras(options: argparse.Namespace) -> Extras:
+    from cerfevpr_core.data.depth_images import DepthImages
     from cerfevpr_core.data.positions import PoseTable, read_camera
     from cerfevpr_core.mapping import Extras
 
+    if options.depth and not (options.camera and options.poses):
+        raise ConfigError('--depth needs --camera and --poses: points are kept in the map')
     return Extras(
         options.traverse,
         PoseTable(options.poses) if options.poses else None,
         read_camera(options.camera) if options.camera else None,
+        DepthImages(options.depth) if options.depth else None,
     )
 
 

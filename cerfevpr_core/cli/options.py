@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -28,7 +28,9 @@ from cerfevpr_core.errors import ConfigError
 
 # torch and timm take seconds to import: a command imports what it runs when it runs.
 if TYPE_CHECKING:
-    from cerfevpr_core.data.frames import Frame, FrameSource
+    from cerfevpr_core.data.frames import FrameSource
+
+Item = TypeVar('Item')
 
 STDERR = Console(stderr=True)
 STDOUT = Console(highlight=False)
@@ -82,8 +84,8 @@ def _columns() -> tuple[ProgressColumn, ...]:
     )
 
 
-def track(frames: Iterable[Frame], what: str, count: int) -> Iterator[Frame]:
-    """Pass frames on and show how far they are, on standard error."""
+def track(frames: Iterable[Item], what: str, count: int) -> Iterator[Item]:
+    """Pass frames on, of any kind, and show how far they are, on standard error."""
     with Progress(*_columns(), console=STDERR) as progress:
         task = progress.add_task(what, total=count)
         for frame in frames:

@@ -28,8 +28,9 @@ def add_action(actions: Any) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from cerfevpr_core.training.descriptor import Watch, train_descriptor
+    from cerfevpr_core.training.descriptor import train_descriptor
     from cerfevpr_core.training.processes import is_first
+    from cerfevpr_core.training.watch import Watch
 
     if not is_first():
         logging.getLogger().setLevel(logging.ERROR)

@@ -1,5 +1,6 @@
 """Every setting: one typed tree with defaults, filled from YAML, `--set` and ROS parameters."""
 
+from cerfevpr_core.config.landmarks import SELECTIONS, LandmarksConfig, LlnConfig, Selection
 from cerfevpr_core.config.load import (
     config_from_settings,
     load_config,
@@ -27,8 +28,10 @@ from cerfevpr_core.config.tree import (
     VariantsConfig,
     VladConfig,
 )
+from cerfevpr_core.config.verification import VerificationConfig
 
 __all__ = [
+    'SELECTIONS',
     'TRAINING_FREE',
     'AdapterConfig',
     'BackboneConfig',
@@ -39,11 +42,15 @@ __all__ = [
     'GanConfig',
     'GemConfig',
     'GridConfig',
+    'LandmarksConfig',
+    'LlnConfig',
     'MapConfig',
     'Method',
     'RuntimeConfig',
+    'Selection',
     'TrainConfig',
     'VariantsConfig',
+    'VerificationConfig',
     'VladConfig',
     'config_from_settings',
     'load_config',

@@ -21,7 +21,7 @@ _BRANCHES: dict[str, type] = {
 }
 _Part = TypeVar('_Part')
 
-OFFLINE = ('gan.', 'train.')  # branches that only training reads
+OFFLINE = ('gan.', 'train.', 'lln.')  # branches that only training reads
 
 
 def settings(config: Config) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def settings(config: Config) -> dict[str, Any]:
 
 def model_settings(config: Config) -> dict[str, Any]:
     """Those that decide what a descriptor is; a map carries them."""
-    apart = ('map.', 'runtime.', *OFFLINE)
+    apart = ('landmarks.', 'map.', 'verification.', 'runtime.', *OFFLINE)
     return {name: v for name, v in settings(config).items() if not name.startswith(apart)}
 
 

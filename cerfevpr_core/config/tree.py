@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
+from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
+from cerfevpr_core.config.verification import VerificationConfig
+
 _STRICT = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=1)]
 
-Method = Literal['cerfevpr', 'cls', 'gem', 'grid', 'vlad']
-TRAINING_FREE: tuple[Method, ...] = ('cls', 'gem', 'grid', 'vlad')
+Method = Literal['cerfevpr', 'cls', 'gem', 'grid', 'vlad', 'holistic']
+TRAINING_FREE: tuple[Method, ...] = ('cls', 'gem', 'grid', 'vlad', 'holistic')
 
 
 def _positive(sizes: tuple[int, ...]) -> tuple[int, ...]:
@@ -214,7 +217,10 @@ class Config:
     gem: GemConfig = field(default_factory=GemConfig)
     grid: GridConfig = field(default_factory=GridConfig)
     vlad: VladConfig = field(default_factory=VladConfig)
+    landmarks: LandmarksConfig = field(default_factory=LandmarksConfig)
     map: MapConfig = field(default_factory=MapConfig)
+    verification: VerificationConfig = field(default_factory=VerificationConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    lln: LlnConfig = field(default_factory=LlnConfig)

@@ -46,10 +46,14 @@ def report_from_evaluation(
     best = max(results, key=lambda r: r.scores.recall[1])
     matched, correct = first_correct(best, positives.right)
     pairs = pairs_from(best, database, queries, positives.right)
+    stage_ms = {'describe': best.describe_ms, 'search': best.search_ms}
+    if any(best.rerank_ms):
+        stage_ms['rerank'] = best.rerank_ms
+    total_ms: list[float] = np.sum(list(stage_ms.values()), axis=0).tolist()
     return Report(
         'Place recognition: evaluation',
         subtitle,
-        _evaluation_numbers(best, correct, len(database)),
+        _evaluation_numbers(best, correct, len(database), total_ms),
         results,
         positives.right,
         pairs,
@@ -57,8 +61,8 @@ def report_from_evaluation(
         NO_TRUE_KEYFRAME,
         Route(matched, correct, len(database), positives.database_xy_m, positives.queries_xy_m),
         best.similarity,
-        {'describe': best.describe_ms, 'search': best.search_ms},
-        np.add(best.describe_ms, best.search_ms).tolist(),
+        stage_ms,
+        total_ms,
         [*facts, *environment_facts()],
         settings or {},
         command,
@@ -135,7 +139,10 @@ def _pair(recognizer: PlaceRecognizer, answer: Answer) -> Pair:
 
 
 def _evaluation_numbers(
-    best: MethodResult, correct: Sequence[bool | None], num_database: int
+    best: MethodResult,
+    correct: Sequence[bool | None],
+    num_database: int,
+    total_ms: Sequence[float],
 ) -> list[BigNumber]:
     num_right, num_none = correct.count(True), correct.count(None)
     none = f'; {num_none} more without a true keyframe' if num_none else ''
@@ -145,7 +152,7 @@ def _evaluation_numbers(
     answerable = f'{num_right} / {len(correct) - num_none}'
     numbers.append(BigNumber('right first candidates', answerable, f'queries{none}'))
     numbers.append(BigNumber('keyframes', f'{num_database:,}', 'in the database'))
-    return numbers + _latency_numbers(np.add(best.describe_ms, best.search_ms).tolist())
+    return numbers + _latency_numbers(total_ms)
 
 
 def _localization_numbers(

@@ -44,10 +44,12 @@ def select(
 ) -> Landmarks:
     """The cells of a feature map (D, h, w) with the highest weights (h, w).
 
-    All cells where there are fewer. Among equal weights the first in reading order.
+    Only cells with a weight above zero, so at times fewer. Among equal weights the first in
+    reading order.
     """
     dim, height, width = features.shape
     order = np.argsort(-weights.ravel(), kind='stable')[:num_landmarks]
+    order = order[weights.ravel()[order] > 0]
     chosen = features.reshape(dim, -1)[:, order].T.astype(np.float32)
     lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
     rows, columns = np.divmod(order, width)

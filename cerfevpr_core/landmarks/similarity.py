@@ -21,7 +21,9 @@ class LandmarkMatches:
 
     `similarity` is eq. 5. `query` and `candidate` (P,) index the two images' landmarks;
     `similarities` (P,) are those of eq. 3, `weights` (P,) those of eq. 4. `shift` is (dx, dy) in
-    cells, query less candidate; None where the differences have no peak and all weights are 1.
+    cells, query less candidate. None where the differences have no peak, as in opposite
+    directions of view: the weights are then 1 / P, so that all matches together count as one.
+    Weighed 1 each, chance matches would outweigh true ones that agree on a shift.
     """
 
     similarity: float
@@ -58,6 +60,8 @@ def _match(query: Landmarks, candidates: Sequence[Landmarks]) -> list[LandmarkMa
     shifts, is_peak = _most_frequent(differences, k, len(candidates))
     off = np.where(is_peak[k, None], differences - shifts[k], 0)
     weights = np.exp(-0.5 * np.square(off).sum(axis=1)).astype(np.float32)  # eq. 4
+    counts = np.bincount(k, minlength=len(candidates))
+    weights = np.where(is_peak[k], weights, np.float32(1) / counts[k]).astype(np.float32)
     totals = np.bincount(k, weights * values, minlength=len(candidates))  # eq. 5
     ends = np.searchsorted(k, np.arange(len(candidates) + 1))
     return [

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.landmarks import LandmarkMatches
+
+if TYPE_CHECKING:  # verification imports torch, which a map does not need
+    from cerfevpr_core.verification.regions import Regions
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class Keyframe:
     pose: Pose | None = None
     camera: Camera | None = None
     thumbnail: bytes = b''  # jpeg
+    size_px: tuple[int, int] = (0, 0)  # height, width of the image
+    local_features: Mapping[str, bytes] = field(default_factory=dict)  # packed, by kind
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,14 @@ class Candidate:
     traverse: str = ''
     stamp_ns: int = 0
     pose: Pose | None = None
-    landmark_similarity: float | None = None
+    size_px: tuple[int, int] = (0, 0)  # height, width of its image
+    landmark_similarity: float | None = None  # eq. 5 over the number of landmarks: 0 to 1
+    landmark_matches: LandmarkMatches | None = None
+    regions: Regions | None = None  # the cells of these matches, in pixels
     probability: float | None = None
     verified: bool = False
     num_inliers: int | None = None
+    inlier_ratio: float | None = None  # of the matched keypoints
+    relative_pose: Pose | None = None  # of the query's camera in the keyframe's
+    scale_known: bool = False  # whether that is in metres
     reject_reason: str | None = None

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from cerfevpr_core.errors import MapError
 from cerfevpr_core.place_map.damage import damage
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.errors import MapError
+from cerfevpr_core.landmarks import Landmarks
+from cerfevpr_core.landmarks.landmarks import unpack
 from cerfevpr_core.place_map.index import MIN_FOR_IVFPQ, Kind, VectorIndex, kind_for
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 from cerfevpr_core.place_map.manifest import Manifest
+from cerfevpr_core.place_map.neighbours import Neighbours
 from cerfevpr_core.place_map.store import KeyframeStore
 
 log = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ class PlaceMap:
         self.manifest = store.manifest
         self.index_kind = index_kind
         self.lock = threading.RLock()
+        self._neighbours: tuple[str, Neighbours] | None = None  # and for which generation
         self.generation = store.generation()  # the state of the keyframes that the index shows
         saved = VectorIndex.load(self.folder, self.generation, index_kind)
         self.index_saved = saved is not None
@@ -73,6 +77,19 @@ class PlaceMap:
         with self.lock:
             found = self.index.search(np.asarray(descriptor, np.float32), top_k)
         return self.store.candidates(found)
+
+    def landmarks(self, keyframe_ids: Iterable[int]) -> list[Landmarks | None]:
+        """Those of keyframes, in the order asked for; None where a keyframe has none."""
+        found = self.store.local_features('landmarks', keyframe_ids)
+        return [None if blob is None else unpack(blob) for blob in found]
+
+    def neighbours(self, keyframe_id: int, number: int, max_turn_deg: float) -> list[int]:
+        """Keyframes that stand nearest to another one and look its way."""
+        with self.lock:
+            generation = self.store.generation()
+            if self._neighbours is None or self._neighbours[0] != generation:
+                self._neighbours = generation, Neighbours(*self.store.poses())
+            return self._neighbours[1].of(keyframe_id, number, max_turn_deg)
 
     def save(self, folder: Path | None = None) -> None:
         """Write the index, which only spares time at the next start; with a folder, a copy."""

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.errors import MapError
-from cerfevpr_core.geometry import Pose
+from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.place_map.checks import all_problems, intact
 from cerfevpr_core.place_map.damage import damage, damage_named
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 from cerfevpr_core.place_map.manifest import Manifest, read_manifest, write_manifest
@@ -32,13 +33,17 @@ CREATE TABLE keyframes (
     name TEXT NOT NULL, external_id TEXT NOT NULL, traverse TEXT NOT NULL,
     stamp_ns INTEGER NOT NULL,
     x_m REAL, y_m REAL, z_m REAL, qx REAL, qy REAL, qz REAL, qw REAL,  -- NULL: no pose
-    camera TEXT, thumbnail BLOB NOT NULL);
+    camera TEXT, thumbnail BLOB NOT NULL, height_px INTEGER NOT NULL, width_px INTEGER NOT NULL);
 CREATE UNIQUE INDEX external_ids ON keyframes (external_id) WHERE external_id != '';
 CREATE TABLE descriptors (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     keyframe_id INTEGER NOT NULL REFERENCES keyframes (id) ON DELETE CASCADE,
     vector BLOB NOT NULL, crc INTEGER NOT NULL);  -- float32, little endian
 CREATE INDEX descriptors_of ON descriptors (keyframe_id);
+CREATE TABLE local_features (  -- as `pack` of landmarks and keypoints wrote them
+    keyframe_id INTEGER NOT NULL REFERENCES keyframes (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL, content BLOB NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (keyframe_id, kind)) WITHOUT ROWID;
 """
 
 
@@ -130,7 +135,7 @@ class KeyframeStore:
                 'SELECT keyframe_id, vector, crc FROM descriptors ORDER BY id'
             ).fetchall()
         dim = self.manifest.descriptor_dim
-        damaged = [i for i, vector, crc in rows if not _intact(vector, crc, dim)]
+        damaged = [i for i, vector, crc in rows if not intact(vector, crc, dim)]
         if damaged:
             raise damage(self.folder, f'the descriptor of keyframe {damaged[0]} has changed')
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
@@ -140,6 +145,36 @@ class KeyframeStore:
         """Keyframe ids and similarities -> candidates, in the same order."""
         with self.lock, damage_named(self.folder):
             return [c for i, s in found if (c := self._candidate(i, s)) is not None]
+
+    def local_features(self, kind: str, keyframe_ids: Iterable[int]) -> list[bytes | None]:
+        """What is kept of keyframes under a kind, in the order asked for; None where nothing is.
+
+        Raises MapError for a damaged one.
+        """
+        query = 'SELECT content, crc FROM local_features WHERE keyframe_id = ? AND kind = ?'
+        found: list[bytes | None] = []
+        with self.lock, damage_named(self.folder):
+            for number in keyframe_ids:
+                row = self.connection.execute(query, (number, kind)).fetchone()
+                if row and zlib.crc32(row[0]) != row[1]:
+                    raise damage(self.folder, f'the {kind} of keyframe {number} have changed')
+                found.append(row[0] if row else None)
+        return found
+
+    def cameras(self, keyframe_ids: Iterable[int]) -> list[Camera | None]:
+        """Of keyframes, in the order asked for."""
+        query = 'SELECT camera FROM keyframes WHERE id = ?'
+        texts = [self._one(query, number) for number in keyframe_ids]
+        return [Camera(**_with_tuple(json.loads(text))) if text else None for text in texts]
+
+    def poses(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Of all keyframes that have one: ids (P,), and x, y, z, qx, qy, qz, qw (P, 7)."""
+        with self.lock, damage_named(self.folder):
+            rows = self.connection.execute(
+                'SELECT id, x_m, y_m, z_m, qx, qy, qz, qw FROM keyframes WHERE x_m IS NOT NULL'
+            ).fetchall()
+        table = np.array(rows, np.float64).reshape(-1, 8)
+        return table[:, 0].astype(np.int64), table[:, 1:]
 
     def thumbnail(self, keyframe_id: int) -> bytes:
         """The keyframe's small picture (jpeg), empty where there is none."""
@@ -153,17 +188,8 @@ class KeyframeStore:
 
     def problems(self) -> list[str]:
         """Every damage found, in words; empty for a sound file. Reads all of it."""
-        found: list[str] = []
         with self.lock:
-            try:
-                for (text,) in self.connection.execute('PRAGMA integrity_check'):
-                    found += [] if text == 'ok' else [f'SQLite: {text}']
-                for table, row, *_ in self.connection.execute('PRAGMA foreign_key_check'):
-                    found.append(f'{table} row {row} belongs to no keyframe')
-                found += self._problems_of_rows()
-            except sqlite3.Error as error:
-                found.append(f'SQLite: {error}')
-        return found
+            return all_problems(self.connection, self.manifest.descriptor_dim)
 
     def backup(self, folder: Path) -> None:
         """A consistent copy in another folder, also while this map is in use."""
@@ -194,7 +220,7 @@ class KeyframeStore:
         camera = json.dumps(asdict(keyframe.camera)) if keyframe.camera else None
         self._refuse_duplicate(keyframe.external_id)
         cursor = self.connection.execute(
-            f'INSERT INTO keyframes VALUES (NULL{", ?" * 13})',
+            f'INSERT INTO keyframes VALUES (NULL{", ?" * 15})',
             (
                 keyframe.name,
                 keyframe.external_id,
@@ -203,6 +229,7 @@ class KeyframeStore:
                 *numbers,
                 camera,
                 keyframe.thumbnail,
+                *keyframe.size_px,
             ),
         )
         assert cursor.lastrowid is not None
@@ -211,6 +238,11 @@ class KeyframeStore:
             self.connection.execute(
                 'INSERT INTO descriptors VALUES (NULL, ?, ?, ?)',
                 (cursor.lastrowid, blob, zlib.crc32(blob)),
+            )
+        for kind, blob in keyframe.local_features.items():
+            self.connection.execute(
+                'INSERT INTO local_features VALUES (?, ?, ?, ?)',
+                (cursor.lastrowid, kind, blob, zlib.crc32(blob)),
             )
         return cursor.lastrowid
 
@@ -231,26 +263,14 @@ class KeyframeStore:
 
     def _candidate(self, keyframe_id: int, similarity: float) -> Candidate | None:
         row = self.connection.execute(
-            'SELECT name, external_id, traverse, stamp_ns, x_m, y_m, z_m, qx, qy, qz, qw '
-            'FROM keyframes WHERE id = ?',
+            'SELECT name, external_id, traverse, stamp_ns, x_m, y_m, z_m, qx, qy, qz, qw, '
+            'height_px, width_px FROM keyframes WHERE id = ?',
             (keyframe_id,),
         ).fetchone()
         if row is None:  # removed since the search
             return None
         pose = None if row[4] is None else Pose(row[4:7], row[7:11])
-        return Candidate(keyframe_id, row[0], similarity, row[1], row[2], row[3], pose)
-
-    def _problems_of_rows(self) -> Iterator[str]:
-        dim = self.manifest.descriptor_dim
-        rows = self.connection.execute('SELECT keyframe_id, vector, crc FROM descriptors')
-        for keyframe_id, vector, crc in rows:
-            if not _intact(vector, crc, dim):
-                yield f'keyframe {keyframe_id}: its descriptor has changed since it was written'
-            elif not abs(float(np.linalg.norm(np.frombuffer(vector, '<f4'))) - 1) < 1e-3:
-                yield f'keyframe {keyframe_id}: its descriptor is not of unit length'
-        bare = 'SELECT id FROM keyframes WHERE id NOT IN (SELECT keyframe_id FROM descriptors)'
-        for (keyframe_id,) in self.connection.execute(bare):
-            yield f'keyframe {keyframe_id} has no descriptor'
+        return Candidate(keyframe_id, row[0], similarity, row[1], row[2], row[3], pose, row[11:13])
 
     def _one(self, query: str, *values: object) -> Any:
         with self.lock, damage_named(self.folder):
@@ -272,5 +292,5 @@ def _uri(file: Path) -> str:
     return f'{quoted}?immutable=1'
 
 
-def _intact(vector: bytes, crc: int, dim: int) -> bool:
-    return len(vector) == 4 * dim and zlib.crc32(vector) == crc
+def _with_tuple(camera: dict[str, Any]) -> dict[str, Any]:
+    return camera | {'distortion': tuple(camera['distortion'])}

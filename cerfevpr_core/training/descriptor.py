@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,21 +30,9 @@ from cerfevpr_core.training.pictures import Pictures, Stack, collate, original_a
 from cerfevpr_core.training.processes import Fabric, start_processes
 from cerfevpr_core.training.progress import Checkpoints, Progress
 from cerfevpr_core.training.validation import Traverse, recall_at_1
+from cerfevpr_core.training.watch import SILENT, Watch
 
-_T = TypeVar('_T')
 _LAYERS = 3  # keeps what layers draw apart from what batches draw of the same seed
-
-
-def _quiet(items: Iterable[_T], what: str, count: int) -> Iterable[_T]:
-    return items
-
-
-@dataclass(frozen=True)
-class Watch:
-    """How a training shows itself: a bar over an epoch's steps, and a line an epoch."""
-
-    track: Callable[[Iterable[Any], str, int], Iterable[Any]] = _quiet
-    say: Callable[[str], None] = lambda text: None
 
 
 def train_descriptor(
@@ -59,7 +46,7 @@ def train_descriptor(
     objective: Objective | None = None,
     stack: Stack | None = None,
     model: nn.Module | None = None,
-    watch: Watch = Watch(),
+    watch: Watch = SILENT,
 ) -> Progress:
     """Train what is tunable of a model; OUT keeps the networks, a checkpoint and log.csv.
 
@@ -72,7 +59,7 @@ def train_descriptor(
     checkpoints.prepare(resume)  # before other processes start, so that all see the same
     fabric = start_processes(config, num_processes)
     torch.manual_seed(config.train.seed)  # of the layers that start at random
-    shown = watch if fabric.is_global_zero else Watch()
+    shown = watch if fabric.is_global_zero else SILENT
     model = model or model_to_train(config, places, shown.track, resumes=resume)
     objective = objective or objective_of(config, model, places, out, shown.track, resumes=resume)
     training = _Training(fabric, model, objective, checkpoints, stack)

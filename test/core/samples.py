@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image as PilImage
 
 from cerfevpr_core.config import Config, load_config
 from cerfevpr_core.place_map import Keyframe, Manifest, PlaceMap
+
+if TYPE_CHECKING:
+    from torch import nn
 
 TINY = 'test_resnet'  # timm's own for tests: half a million parameters
 
@@ -150,3 +154,17 @@ def fitted_settings(weights: Path) -> dict[str, object]:
         'encoder.token_dim': 8,
         'encoder.descriptor_dim': 16,
     }
+
+
+def write_network(file: Path, dim: int, backbone: str) -> nn.Module:
+    """An untrained landmark network for a backbone of this hash, in a file and as it is."""
+    import torch  # here: the same
+
+    from cerfevpr_core.checkpoint import save_network
+    from cerfevpr_core.landmarks.network import LandmarkNetwork
+
+    torch.manual_seed(0)
+    network = LandmarkNetwork(dim, (3, 5), 4).eval()
+    made_of = {'dim': dim, 'backbone': backbone, 'lln.kernel_sizes': [3, 5], 'lln.num_filters': 4}
+    save_network(file, network.state_dict(), made_of)
+    return network

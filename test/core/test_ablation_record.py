@@ -13,8 +13,8 @@ from cerfevpr_core.ablation.versions import Versions, chosen, stages
 from cerfevpr_core.config import Config
 from cerfevpr_core.data.places import Source, read_places
 from cerfevpr_core.errors import ConfigError, TrainingError
-from cerfevpr_core.training.descriptor import Watch
 from cerfevpr_core.training.validation import read_traverse
+from cerfevpr_core.training.watch import Watch
 
 pytestmark = pytest.mark.usefixtures('cache')
 

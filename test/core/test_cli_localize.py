@@ -31,7 +31,9 @@ def test_localize_writes_json_as_it_is_documented(run, small_map, pictures, tmp_
     assert len(answers['model_fingerprint']) == 16
     assert [a['image'] for a in answers['images']] == [f'{i:03}.png' for i in range(8)]
     for answer in answers['images']:
-        assert set(answer) == {'image', 'decision', 'stage_ms', 'candidates'}
+        assert set(answer) == {
+            'image', 'decision', 'stage_ms', 'pose', 'pose_reason', 'candidates'
+        }  # fmt: skip
         assert answer['decision'] == 'MATCH'
         assert set(answer['stage_ms']) == {'describe', 'search'}
         assert len(answer['candidates']) == 3

@@ -23,7 +23,16 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'page', ['map.md', 'evaluate.md', 'settings.md', 'train.md', 'generators.md', 'ablate.md']
+    'page',
+    [
+        'map.md',
+        'evaluate.md',
+        'settings.md',
+        'train.md',
+        'generators.md',
+        'ablate.md',
+        'relocalize.md',
+    ],
 )
 def test_every_command_of_a_page_works_in_an_empty_folder(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

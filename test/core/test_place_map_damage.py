@@ -53,9 +53,9 @@ def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path):
 
 def test_a_map_of_another_format_is_refused(tmp_path):
     random_map(tmp_path / 'map', 3)
-    sql(tmp_path / 'map', "UPDATE manifest SET value = 2 WHERE key = 'format'")
+    sql(tmp_path / 'map', "UPDATE manifest SET value = 1 WHERE key = 'format'")
     text = refused(PlaceMap.open, tmp_path / 'map')
-    assert 'has format 2, this version reads 1; use the version that made it' in text
+    assert 'has format 1, this version reads 2; use the version that made it' in text
 
 
 @pytest.mark.parametrize('key', ['fingerprint', 'settings', 'fitted', 'descriptor_dim'])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -244,6 +245,14 @@ def test_positions_of_the_rule_reach_the_page(evaluation: Report, tmp_path: Path
     assert positives.right.sum() == 10
     report = report_from_evaluation([result(positives.right)], folder, folder, positives, '')
     assert 'x (m)' in written(report, tmp_path).texts
+
+
+def test_the_latency_counts_re_ranking(tmp_path: Path) -> None:
+    right, files = diagonal(), image_files(tmp_path / 'images', 30)
+    slow = replace(result(right), rerank_ms=[1000.0] * 24)
+    report = report_from_evaluation([slow], files, files[:24], Positives(right, ''), '')
+    [latency] = [n for n in report.numbers if n[0] == 'latency']
+    assert float(latency[1].split()[0]) > 1000
 
 
 def test_the_measures_are_explained_beside_the_table(page: Page) -> None:

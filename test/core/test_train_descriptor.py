@@ -23,9 +23,10 @@ from cerfevpr_core.config import load_config, settings
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.errors import ConfigError, ImageError, WeightsError
 from cerfevpr_core.images import to_tensor
-from cerfevpr_core.training.descriptor import Watch, train_descriptor
+from cerfevpr_core.training.descriptor import train_descriptor
 from cerfevpr_core.training.log import read_log
 from cerfevpr_core.training.validation import read_traverse
+from cerfevpr_core.training.watch import Watch
 
 
 def test_training_lowers_the_loss(spots, train_config, tmp_path: Path) -> None:

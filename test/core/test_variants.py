@@ -12,6 +12,7 @@ import torch
 from PIL import Image as PilImage
 from samples import picture, tiny_config, write_generator, write_pictures
 
+from cerfevpr_core.backbone import Tokens
 from cerfevpr_core.checkpoint import save_network
 from cerfevpr_core.cli import main
 from cerfevpr_core.config import VariantsConfig
@@ -172,13 +173,13 @@ def test_a_model_that_joins_variants_gets_them_in_one_stack(
     describer = Describer(tiny_config(weights, 'gem', variants__at_query=at_query, **more))
     seen: list[int] = []
 
-    def joining(variants: torch.Tensor) -> torch.Tensor:
-        seen.append(variants.shape[1])
-        return variants.mean(dim=(1, 3, 4))
+    def joining(tokens: Tokens, num_variants: int) -> torch.Tensor:
+        seen.append(num_variants)
+        return tokens.cls.unflatten(0, (-1, num_variants)).mean(dim=1)[:, :3]
 
     monkeypatch.setattr(Describer, 'joins_variants', True)
-    monkeypatch.setattr(describer, 'model', joining)
-    assert describer.describe_keyframe(picture(0)).shape == (1, 3)
+    monkeypatch.setattr(describer.model, 'describe', joining)
+    assert describer.see_keyframe(picture(0)).descriptors.shape == (1, 3)
     assert describer.describe(picture(0)).shape == (3,)
     assert seen == [3, 3 if at_query else 1]
 

@@ -1,0 +1,50 @@
+"""Depth images beside the images of a traverse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cerfevpr_core.errors import ConfigError, ImageError
+
+_UNKNOWN_MM = 65535  # as some sensors write what they do not know; others write 0
+
+
+class DepthImages:
+    """A folder of 16-bit PNG files in millimetres, each named like its image (000001.png).
+
+    Raises ConfigError for a folder without any.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = {file.stem: file for file in sorted(folder.glob('*.png'))}
+        if not self.files:
+            raise ConfigError(
+                f'no depth images in {folder}; expected 16-bit png files in millimetres, named '
+                'like the images'
+            )
+
+    def find(self, name: str) -> NDArray[np.float32] | None:
+        """Depth (H, W) in metres of the image of this name, 0 where unknown; None without one.
+
+        Raises ImageError for a file that is not a depth image.
+        """
+        file = self.files.get(Path(name).stem)
+        if file is None:
+            return None
+        try:
+            millimetres = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        except cv2.error:
+            millimetres = None
+        if millimetres is None or millimetres.ndim != 2 or millimetres.dtype != np.uint16:
+            found = 'it cannot be read'
+            if millimetres is not None:
+                found = f'it is {millimetres.dtype} of shape {millimetres.shape}'
+            raise ImageError(f'{file}: expected a 16-bit grey png in millimetres, {found}')
+        depth_m = millimetres.astype(np.float32) / np.float32(1000)
+        depth_m[millimetres == _UNKNOWN_MM] = 0
+        return depth_m

@@ -1,0 +1,78 @@
+"""Matches with the keyframes of some candidates in, the pose of the query out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from cerfevpr_core.config import VerificationConfig
+from cerfevpr_core.data.relocalization import pose_error
+from cerfevpr_core.geometry import Pose
+from cerfevpr_core.verification.cameras import undistort
+from cerfevpr_core.verification.keypoints import Kind
+from cerfevpr_core.verification.map_view import CandidateView, MapView
+from cerfevpr_core.verification.matching import Matches
+from cerfevpr_core.verification.pnp import PnpSolution, solve
+from cerfevpr_core.verification.pool import groups, pooled
+
+from .seen import WORDS, Seen
+
+NUM_NEIGHBOURS = 4  # whose points join those of a candidate
+_NEIGHBOUR_TURN_DEG = 45.0
+
+
+class Map:
+    """The keyframes of a map, with those that see the same as each."""
+
+    def __init__(self, keyframes: Sequence[Seen]) -> None:
+        self.keyframes = keyframes
+        self.neighbours = [_neighbours(i, keyframes) for i in range(len(keyframes))]
+
+    def candidate(self, number: int, kind: Kind) -> CandidateView:
+        """A keyframe with its neighbours, as verification takes them."""
+        views = [self._view(i, kind) for i in (number, *self.neighbours[number])]
+        return CandidateView(views[0], tuple(views[1:]))
+
+    def around(self, numbers: Iterable[int]) -> list[int]:
+        """Keyframes and their neighbours, each once."""
+        return list(dict.fromkeys(i for n in numbers for i in (n, *self.neighbours[n])))
+
+    def _view(self, number: int, kind: Kind) -> MapView:
+        seen = self.keyframes[number]
+        return MapView(number, seen.keypoints[kind], seen.pose, seen.camera)
+
+
+def locate(
+    query: Seen,
+    candidates: Sequence[CandidateView],
+    matches: Mapping[int, Matches],
+    kind: Kind,
+    config: VerificationConfig,
+) -> Pose | None:
+    """The query's camera in the map, by the place with most inliers. Unverified means no pose.
+
+    `matches` are those with the candidates and their neighbours, by keyframe id.
+    """
+    views = {v.keyframe_id: v for c in candidates for v in (c.keyframe, *c.neighbours)}
+    ideal = undistort(query.camera, query.keypoints[kind].positions_px)
+    best: PnpSolution | None = None
+    for ids in groups(candidates):
+        pool = pooled(ideal, query.camera, [views[i] for i in ids], matches, config)
+        found = solve(pool, query.camera, config)
+        if isinstance(found, str):
+            continue
+        if best is None or found.support.num_inliers > best.support.num_inliers:
+            best = found
+    return Pose.from_matrix(best.pose) if best else None
+
+
+def _neighbours(number: int, keyframes: Sequence[Seen]) -> list[int]:
+    """The nearest other keyframes that look the same way and have points to give."""
+    errors = np.array([pose_error(keyframes[number].pose, k.pose) for k in keyframes])
+    distances = np.where(errors[:, 1] <= _NEIGHBOUR_TURN_DEG, errors[:, 0], np.inf)
+    has_points = np.array([k.keypoints[WORDS].has_point.any() for k in keyframes])
+    distances[~has_points] = np.inf
+    distances[number] = np.inf
+    near = np.argsort(distances, kind='stable')[:NUM_NEIGHBOURS]
+    return [int(i) for i in near if np.isfinite(distances[i])]

@@ -1,0 +1,160 @@
+"""A camera's pose in the map from matches with 3-D points of several keyframes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import poselib
+from numpy.typing import NDArray
+
+from cerfevpr_core.config import VerificationConfig
+from cerfevpr_core.geometry import Camera
+from cerfevpr_core.verification.cameras import pixel_unit
+from cerfevpr_core.verification.covariance import pose_covariance
+from cerfevpr_core.verification.focal import focal_fault
+from cerfevpr_core.verification.parts import most_different
+from cerfevpr_core.verification.refine import Array, Fit, Observations, moved, project, refine
+from cerfevpr_core.verification.support import Support, coverage, log_chance
+
+_MINIMAL, _SOLUTIONS = 3, 4  # of P3P
+_STRICT = 0.67  # of the error of an inlier, for the RANSAC: fewer that only seem to fit
+_FEWEST_TURNS, _TURNS = 3, 12  # of choosing inliers and refining on them
+_CONTRADICTION = 18.0  # chi-squared with six degrees of freedom: 0.6 % by chance
+_UNDETERMINED = 'the inliers leave the pose undetermined'
+
+
+@dataclass(frozen=True)
+class Pool:
+    """P matches of a query with points of the map, from any number of keyframes.
+
+    `keypoints` (P,) are the query's, `keyframes` (P,) say whose point it is, `similarities` (P,)
+    how alike the descriptors are.
+    """
+
+    observations: Observations
+    keypoints: NDArray[np.int64]
+    keyframes: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+
+@dataclass(frozen=True)
+class PnpSolution:
+    """`pose` (4, 4) camera in map, `covariance` (6, 6); `inliers` index the pool, each query
+    keypoint once."""
+
+    pose: Array
+    covariance: Array
+    inliers: NDArray[np.int64]
+    support: Support
+
+
+def solve(pool: Pool, camera: Camera, config: VerificationConfig) -> PnpSolution | str:
+    """LO-RANSAC with P3P, then refinement on one match of each keypoint; or why there is none."""
+    limit = config.max_error_px * pixel_unit(camera.width_px, camera.height_px)
+    if len(np.unique(pool.keypoints)) < config.min_inliers:
+        return f'{len(np.unique(pool.keypoints))} matches with 3-D points, fewer than needed'
+    pose = _ransac(pool, camera, _STRICT * limit, config)
+    if pose is None:
+        return 'no pose fits the matches with 3-D points'
+    settled = _settle(pool, camera, pose, limit, config)
+    if isinstance(settled, str):
+        return settled
+    fit, inliers, support = settled
+    seen_px, size_px = pool.observations.seen_px[inliers], (camera.height_px, camera.width_px)
+    covariance = pose_covariance(fit, seen_px, size_px, config.shared_error)
+    if covariance is None:
+        return _UNDETERMINED
+    observations = pool.observations.take(inliers)
+    reason = _spread_fault(covariance, config) or focal_fault(camera, fit.pose, observations)
+    if reason:
+        return reason
+    return PnpSolution(fit.pose, covariance, inliers, support)
+
+
+def _settle(
+    pool: Pool, camera: Camera, pose: Array, limit: float, config: VerificationConfig
+) -> tuple[Fit, NDArray[np.int64], Support] | str:
+    """Choose inliers and refine on them in turn, without parts that contradict the others."""
+    size_px = (camera.height_px, camera.width_px)
+    left_out = np.zeros(0, np.int64)  # for good: what contradicts once would come back by chance
+    for turn in range(_TURNS):
+        agreeing = np.setdiff1d(_agreeing(pool, camera, pose, limit), left_out)
+        inliers = _one_each(pool, agreeing)
+        support = _support(pool, inliers, camera, limit)
+        if reason := support.fault(config):
+            return reason
+        observations = pool.observations.take(inliers)
+        fit = refine(camera, pose, observations)
+        if fit is None:
+            return _UNDETERMINED
+        pose = fit.pose
+        part = most_different(fit, observations.seen_px, size_px)
+        if part is None:
+            return 'all inliers lie in one part of the image'
+        if part.disagreement < _CONTRADICTION:
+            if turn >= _FEWEST_TURNS - 1:
+                return fit, inliers, support
+            continue
+        seen_there = np.isin(pool.keypoints, pool.keypoints[inliers[part.rows]])
+        left_out = np.union1d(left_out, np.flatnonzero(seen_there))
+        pose = moved(pose, part.motion)
+    return 'parts of the image contradict each other about the pose'
+
+
+def _ransac(pool: Pool, camera: Camera, limit: float, config: VerificationConfig) -> Array | None:
+    size = {'width': camera.width_px, 'height': camera.height_px}
+    pinhole = {**size, 'model': 'PINHOLE', 'params': [camera.fx, camera.fy, camera.cx, camera.cy]}
+    ransac = {
+        'max_reproj_error': limit,
+        'max_iterations': config.max_iterations,
+        'min_iterations': min(100, config.max_iterations),
+        'seed': config.seed,
+    }
+    seen, points = pool.observations.seen_px, pool.observations.points_m
+    found, info = poselib.estimate_absolute_pose(seen, points, pinhole, ransac, {})
+    if info['num_inliers'] <= _MINIMAL or not np.isfinite(found.Rt).all():
+        return None
+    pose = np.eye(4)
+    pose[:3, :3] = found.R.T
+    pose[:3, 3] = -found.R.T @ found.t
+    return pose
+
+
+def _agreeing(pool: Pool, camera: Camera, pose: Array, limit: float) -> NDArray[np.int64]:
+    """Matches whose point lies in front of the camera and near its keypoint."""
+    pixels, depth = project(camera, pose, pool.observations.points_m)
+    errors = np.linalg.norm(pixels - pool.observations.seen_px, axis=1)
+    return np.flatnonzero((errors <= limit) & (depth > 0))
+
+
+def _one_each(pool: Pool, agreeing: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of several matches of a keypoint the most similar: the nearest would flatter the fit."""
+    best = agreeing[np.argsort(-pool.similarities[agreeing], kind='stable')]
+    _, first = np.unique(pool.keypoints[best], return_index=True)
+    return np.sort(best[first])
+
+
+def _support(pool: Pool, inliers: NDArray[np.int64], camera: Camera, limit: float) -> Support:
+    num_matches = len(np.unique(pool.keypoints))
+    share = np.pi * limit**2 / (camera.width_px * camera.height_px)
+    chances = len(pool) / max(num_matches, 1)  # a keypoint with several matches has several
+    return Support(
+        len(inliers),
+        len(inliers) / max(num_matches, 1),
+        coverage(pool.observations.seen_px[inliers], camera.width_px, camera.height_px),
+        log_chance(len(inliers), num_matches, share * chances, _MINIMAL, _SOLUTIONS),
+    )
+
+
+def _spread_fault(covariance: Array, config: VerificationConfig) -> str | None:
+    std_m = float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
+    std_deg = float(np.degrees(np.sqrt(np.linalg.eigvalsh(covariance[3:, 3:])[-1])))
+    if std_m > config.max_std_m:
+        return f'the position is uncertain by {std_m:.2g} m, above {config.max_std_m:g}'
+    if std_deg > config.max_std_deg:
+        return f'the direction is uncertain by {std_deg:.2g} degrees, above {config.max_std_deg:g}'
+    return None
