@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cerfevpr_core.evaluation.plots import MUTED, SERIES, STYLE
+from cerfevpr_core.evaluation.style import MUTED, SERIES, STYLE
 
 from .result import Benchmark, Row, figures
 
