@@ -109,7 +109,7 @@ def fit(describer: Describer, frames: FrameSource, track: Track = no_progress) -
 def _detector(config: Config, has_depth: bool) -> Detector | None:
     """For the keypoints of keyframes, where candidates are to be verified."""
     mode = config.verification.mode
-    wanted = mode == 'on' or (mode == 'auto' and has_depth)
+    wanted = mode == 'always' or (mode == 'auto' and has_depth)
     return load_detector(config.verification) if wanted else None
 
 

@@ -78,8 +78,8 @@ class PlaceRecognizer:
         self.config = config
         self.describer = describer
         self.place_map = place_map
-        # A map says `on` if its keyframes have keypoints; nothing else can be verified with.
-        verifies = config.verification.mode == 'on'
+        # A map says `always` if its keyframes have keypoints; nothing else can be verified with.
+        verifies = config.verification.mode == 'always'
         self.relocalizer = Relocalizer(config.verification, place_map) if verifies else None
 
     @staticmethod
@@ -203,10 +203,10 @@ def matching_describer(config: Config, place_map: PlaceMap) -> Describer:
             'it out, set it to none, or build the map again'
         )
     kept = place_map.manifest.settings['verification.mode']
-    if config.verification.mode == 'on' and kept != 'on':
+    if config.verification.mode == 'always' and kept != 'always':
         raise MapError(
             'the map keeps no keypoints to verify with; build it again with '
-            'verification.mode=on, or leave this setting out'
+            'verification.mode=always, or leave this setting out'
         )
     describer.load_fitted(place_map.manifest.fitted)
     return describer
@@ -223,7 +223,7 @@ def new_manifest(describer: Describer, verifies: bool = False) -> Manifest:
     parts['landmarks.selection'] = describer.selector.selection
     parts['landmarks.num_landmarks'] = config.landmarks.num_landmarks
     parts['landmarks.weights'] = config.landmarks.weights
-    parts['verification.mode'] = 'on' if verifies else 'off'
+    parts['verification.mode'] = 'always' if verifies else 'never'
     for name in ('detector', 'weights', 'num_keypoints', 'detect_px'):
         parts[f'verification.{name}'] = getattr(config.verification, name)
     return Manifest(describer.fingerprint, parts, describer.descriptor_dim, describer.fitted())

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseWithCovarianceStamped as PoseMsg
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -42,7 +42,7 @@ from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
 from cerfevpr_ros.results import candidates_to_msg, matches_to_msg, pose_to_stamped_msg
 from cerfevpr_ros.worker import NewestWorker
 
-# A few deep, so that what DDS delivers together is counted; the worker keeps the newest alone.
+# A few deep: what DDS delivers together is counted; the worker keeps the newest alone.
 _CAMERA = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _NUM_RECENT = 32
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -76,9 +76,7 @@ class Localizer(LifecycleNode):
         self.candidates = self.create_lifecycle_publisher(
             KeyframeCandidates, '~/candidates', _RELIABLE
         )
-        self.poses = self.create_lifecycle_publisher(
-            PoseWithCovarianceStamped, '~/pose', _RELIABLE
-        )
+        self.poses = self.create_lifecycle_publisher(PoseMsg, '~/pose', _RELIABLE)
         self.diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', _RELIABLE)
         self.create_timer(1.0, self._report)
         self.create_service(Localize, '~/localize', self._on_localize)

@@ -1,12 +1,13 @@
-"""Table 5: a descriptor cut down to fewer numbers by principal components; nothing is trained."""
+"""Table 5: a descriptor cut down to its principal components; nothing is trained."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from cerfevpr_core.data.places import PlaceSet
 from cerfevpr_core.describer import Describer, evenly
 from cerfevpr_core.errors import ConfigError, ImageError
 from cerfevpr_core.images import read_image
+from cerfevpr_core.model import CerfeVPR
 from cerfevpr_core.training.validation import Traverse, ranks_of
 from cerfevpr_core.training.watch import Watch
 
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 SIZES = (64, 128, 256, 512, 1024)
 
 _Rows = NDArray[np.float32]
+Cut = Callable[[_Rows, int], _Rows]
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,15 @@ class Pca:
 
     def cut(self, rows: _Rows, size: int) -> _Rows:
         """Descriptors (..., E) -> (..., size), unit length again."""
-        short = (rows - self.mean) @ self.directions[:, :size]
-        return short / np.linalg.norm(short, axis=-1, keepdims=True).clip(min=1e-12)
+        return _unit((rows - self.mean) @ self.directions[:, :size])
+
+
+def leading(rows: _Rows, size: int) -> _Rows:
+    """The first numbers of descriptors (..., E) -> (..., size), unit length again.
+
+    Of a projection that a map fitted they are the strongest.
+    """
+    return _unit(rows[..., :size])
 
 
 def fit_pca(rows: _Rows, count: int) -> Pca:
@@ -68,33 +78,53 @@ def compare_sizes(
     """The descriptor of the settings whole, and cut to each size.
 
     What is fitted, PCA and a vocabulary, is fitted on at most `train.start_images` of the places'
-    images, never on those that it is measured on. Raises ConfigError, ImageError, WeightsError.
+    images, never on those that it is measured on. Words and projection that belong to a map are
+    fitted on each traverse's database, as a map would: the projection's directions are principal
+    ones already, and PCA has nothing to add. Raises ConfigError, ImageError, WeightsError.
     """
     describer = Describer(config)
+    by_map = isinstance(describer.model, CerfeVPR) and describer.needs_fit
     files = [file for place in places.places for file in place.files]
     files = [files[i] for i in evenly(len(files), config.train.start_images)]
-    _fit(describer, files)
-    versions = _versions(describer, sizes, len(files))
+    if not by_map:
+        _fitted(describer, files)
+    versions = _versions(describer, sizes, None if by_map else len(files))
     protocol = protocol_of('dimensions', describer.config, versions, places, traverses)
-    protocol['fitted'] = f"on {len(files)} of the places' images"
+    if by_map:
+        protocol |= {'places': 'nothing', 'fitted': "on each traverse's database"}
+    else:
+        protocol['fitted'] = f"on {len(files)} of the places' images"
     protocol['model_fingerprint'] = describer.fingerprint
     record = Record(out, protocol, command)
     if all(row.name in record for row in versions.rows):
         return record
     start_s = time.monotonic()
     largest = max(row.differs.get('size', 1) for row in versions.rows)
-    pca = fit_pca(_describe_places(describer, files, watch), largest)
-    described = [_describe(describer, t, watch) for t in traverses]
+    cut: Cut = leading
+    if not by_map:
+        cut = fit_pca(_describe_places(describer, files, watch), largest).cut
+    described = [
+        _describe(_fitted(Describer(config), t.database) if by_map else describer, t, watch)
+        for t in traverses
+    ]
     for row in (row for row in versions.rows if row.name not in record):
         size = row.differs.get('size')
-        found = _answers(traverses, described, pca, size)
+        found = _answers(traverses, described, cut, size)
         spent_s = round(time.monotonic() - start_s, 1)
-        record.add(row, found, descriptor_dim=size or describer.descriptor_dim, answer_s=spent_s)
+        record.add(row, found, descriptor_dim=size or _whole(describer), answer_s=spent_s)
     return record
 
 
-def _versions(describer: Describer, sizes: Sequence[int], num_images: int) -> Versions:
-    whole = describer.descriptor_dim
+def _whole(describer: Describer) -> int:
+    """The size of the descriptor; of one that maps fit, once it is fitted."""
+    model = describer.model
+    return model.descriptor_dim if isinstance(model, CerfeVPR) else describer.descriptor_dim
+
+
+def _versions(describer: Describer, sizes: Sequence[int], num_images: int | None) -> Versions:
+    """The whole and its cuts; `num_images` is what PCA is fitted on, None without one."""
+    whole, name = _whole(describer), 'pca' if num_images else 'first'
+    kind = 'principal components' if num_images else "directions of the map's projection"
     rows = [
         Version(
             'whole',
@@ -107,11 +137,11 @@ def _versions(describer: Describer, sizes: Sequence[int], num_images: int) -> Ve
     left_out = {}
     for size in sorted(set(sizes)):
         if size >= whole:
-            left_out[f'pca_{size}'] = f'the descriptor has {whole} numbers'
+            left_out[f'{name}_{size}'] = f'the descriptor has {whole} numbers'
             continue
-        note = f'the {size} strongest principal components'
-        rows.append(Version(f'pca_{size}', note, describer.config, {'size': size}, False))
-    if (largest := rows[-1].differs.get('size', 0)) >= num_images:
+        note = f'the {size} strongest {kind}'
+        rows.append(Version(f'{name}_{size}', note, describer.config, {'size': size}, False))
+    if num_images and (largest := rows[-1].differs.get('size', 0)) >= num_images:
         raise ConfigError(
             f'--sizes {largest}: expected fewer than the {num_images} images that it is fitted '
             'on; add --images, or raise train.start_images'
@@ -119,10 +149,11 @@ def _versions(describer: Describer, sizes: Sequence[int], num_images: int) -> Ve
     return Versions(tuple(rows), left_out)
 
 
-def _fit(describer: Describer, files: Sequence[Path]) -> None:
+def _fitted(describer: Describer, files: Sequence[Path]) -> Describer:
     if describer.needs_fit:
         some = evenly(len(files), describer.fit_images)
         describer.fit(read_image(files[i]) for i in some)
+    return describer
 
 
 def _describe_places(describer: Describer, files: Sequence[Path], watch: Watch) -> _Rows:
@@ -147,13 +178,18 @@ def _describe(describer: Describer, traverse: Traverse, watch: Watch) -> tuple[_
 def _answers(
     traverses: Sequence[Traverse],
     described: Sequence[tuple[_Rows, _Rows]],
-    pca: Pca,
+    cut: Cut,
     size: int | None,
 ) -> Ranks:
     found = {}
     for traverse, (database, queries) in zip(traverses, described, strict=True):
         if size:
-            database, queries = pca.cut(database, size), pca.cut(queries, size)
+            database, queries = cut(database, size), cut(queries, size)
         similarity = np.einsum('qe,mpe->qmp', queries, database, optimize=True).max(axis=2)
         found[traverse.name] = ranks_of(similarity, traverse.right)
     return found
+
+
+def _unit(rows: NDArray[Any]) -> _Rows:
+    unit: _Rows = rows / np.linalg.norm(rows, axis=-1, keepdims=True).clip(min=1e-12)
+    return unit

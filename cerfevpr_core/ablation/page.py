@@ -8,7 +8,7 @@ from typing import Any
 _TITLES = {
     'stages': 'Without each stage (Table 3 of the paper)',
     'placements': 'Adapter placements under a GeM head (Table 4 of the paper)',
-    'dimensions': 'Descriptor sizes by PCA (Table 5 of the paper)',
+    'dimensions': 'Descriptor sizes (Table 5 of the paper)',
 }
 _COUNTS = {'num_tunable': 'tunable', 'num_tokens': 'tokens', 'descriptor_dim': 'size'}
 

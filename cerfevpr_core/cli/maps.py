@@ -94,7 +94,9 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _keypoints(settings: Mapping[str, Any]) -> str:
-    return settings['verification.detector'] if settings['verification.mode'] == 'on' else 'none'
+    return (
+        settings['verification.detector'] if settings['verification.mode'] == 'always' else 'none'
+    )
 
 
 def _check(options: argparse.Namespace) -> int:

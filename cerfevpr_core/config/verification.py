@@ -16,8 +16,8 @@ _Above0 = Annotated[float, Field(gt=0)]
 class VerificationConfig:
     """Keypoints matched in matched regions, two-view geometry, PnP; what a pose must satisfy."""
 
-    # auto: in maps with depth; on: in any map, then without metres; off
-    mode: Literal['auto', 'on', 'off'] = 'auto'
+    # auto: in maps with depth; always: in any map, then without metres
+    mode: Literal['auto', 'always', 'never'] = 'auto'
     num_candidates: Annotated[int, Field(ge=1, le=100)] = 5  # that are verified, best first
     num_neighbours: Annotated[int, Field(ge=0, le=100)] = 4  # keyframes whose points join in
     max_neighbour_turn_deg: Annotated[float, Field(gt=0, le=180)] = 45.0

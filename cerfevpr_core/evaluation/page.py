@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cerfevpr_core.errors import ConfigError
-from cerfevpr_core.evaluation import plots
+from cerfevpr_core.evaluation import place_plots, plots
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.metrics import RECALL_AT
-from cerfevpr_core.evaluation.pairs import STATES, Pair, shrunk
-from cerfevpr_core.evaluation.plots import Route
+from cerfevpr_core.evaluation.pairs import STATES, UNKNOWN, Pair, shrunk
+from cerfevpr_core.evaluation.place_plots import Route
+from cerfevpr_core.evaluation.style import MARKS, to_svg
 
 
 class BigNumber(NamedTuple):
@@ -45,6 +46,7 @@ class Report:
     right: NDArray[np.bool_] | None = None
     pairs: Sequence[Pair] | None = None
     pairs_note: str = ''
+    unknown: tuple[str, str] = UNKNOWN  # sign and word of the pairs whose truth is None
     route: Route | None = None
     similarity: NDArray[np.float32] | None = None
     stage_ms: Mapping[str, Sequence[float]] | None = None
@@ -86,6 +88,7 @@ def write_report(report: Report, file: Path) -> None:
         places=_places(report),
         times=_times(report),
         stages=_stage_rows(report.stage_ms or {}),
+        words={'right': ('✓', 'right'), 'wrong': ('✗', 'wrong'), 'unknown': report.unknown},
         states=[(s, sum(p.state == s for p in report.pairs or ())) for s in STATES],
     )
     try:
@@ -156,14 +159,20 @@ def _curves(report: Report) -> list[Plot]:
 def _places(report: Report) -> list[Plot]:
     shown, route = [], report.route
     if route is not None and len(route.matched):
-        words = [f'{len(route.rows(c))} {label}' for c, (label, *_) in plots.MARKS.items()]
-        above = route.keyframes_xy_m is not None and len(route.keyframes_xy_m)
-        caption = 'Matches on the map, from above' if above else 'Matched keyframe of each query'
-        figure = plots.route_figure(route, report.right)
-        shown.append(_plot(caption, f'{", ".join(words)}.', 'route', figure))
+        route = replace(route, unknown=report.unknown[1])
+        alt = f'{", ".join(f"{len(route.rows(c))} {route.word(c)}" for c in MARKS)}.'
+        if route.has_positions:
+            figure = place_plots.route_figure(route)
+            joined = route.queries_xy_m is not None
+            what = 'each query joined to its match' if joined else 'the matched keyframes'
+            caption = f'From above: {what}'
+            shown.append(_plot(caption, alt, 'route', figure))
+        if not route.has_positions or report.similarity is None:  # which shows the order too
+            figure = place_plots.order_figure(route, report.right)
+            shown.append(_plot('Matched keyframe of each query', alt, 'order', figure))
     if report.similarity is not None and report.similarity.size:
         firsts = route or _first_candidates(report.similarity, report.right)
-        figure = plots.similarity_figure(report.similarity, firsts, report.right)
+        figure = place_plots.similarity_figure(report.similarity, firsts, report.right)
         alt = '{} queries by {} keyframes.'.format(*report.similarity.shape)
         shown.append(_plot('Similarity of queries and keyframes', alt, 'similarity', figure))
     return shown
@@ -190,7 +199,7 @@ def _times(report: Report) -> list[Plot]:
 
 
 def _plot(caption: str, alt: str, name: str, figure: Figure) -> Plot:
-    return Plot(caption, Markup(plots.to_svg(figure, name, f'{caption}. {alt}')))
+    return Plot(caption, Markup(to_svg(figure, name, f'{caption}. {alt}')))
 
 
 def _stage_rows(stage_ms: Mapping[str, Sequence[float]]) -> list[tuple[str, ...]]:

@@ -21,6 +21,8 @@ THUMBNAIL_PX = 320
 FRAME_COLORS = {'right': '#17784a', 'wrong': '#c0342a', 'unknown': '#626d7b'}
 STATES = ('wrong', 'unknown', 'right')
 LABELS = {'right': '✓ right', 'wrong': '✗ wrong', 'unknown': '? truth unknown'}
+# What `correct` None is called: nobody said, or the map is known not to show the place.
+UNKNOWN, NO_TRUE_KEYFRAME = ('?', 'truth unknown'), ('–', 'no true keyframe')
 MAX_UNKNOWN = 20  # of the queries without a true keyframe, so many are shown
 
 

@@ -16,10 +16,15 @@ from cerfevpr_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Positives:
-    """`right` (Q, M): whether database image m shows the place of query q, by which rule."""
+    """`right` (Q, M): whether database image m shows the place of query q, by which rule.
+
+    Where the rule knows positions, they are those of queries (Q, 2) and database (M, 2).
+    """
 
     right: NDArray[np.bool_]
     rule: str
+    queries_xy_m: NDArray[np.float64] | None = None
+    database_xy_m: NDArray[np.float64] | None = None
 
 
 def positives_by_frame(
@@ -46,7 +51,7 @@ def positives_by_radius(
     table = read_positions(file) if file else {}
     query_xy, xy = (np.array([_position(n, table, file) for n in s]) for s in (queries, database))
     distances_m = np.linalg.norm(query_xy[:, None] - xy[None], axis=2)
-    return Positives(distances_m <= radius_m, f'within {radius_m:g} m')
+    return Positives(distances_m <= radius_m, f'within {radius_m:g} m', query_xy, xy)
 
 
 def _position(

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from cerfevpr_core.describer import evenly
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.page import BigNumber, Report, write_report
-from cerfevpr_core.evaluation.pairs import Pair, first_correct, pairs_from
-from cerfevpr_core.evaluation.plots import Route
+from cerfevpr_core.evaluation.pairs import NO_TRUE_KEYFRAME, Pair, first_correct, pairs_from
+from cerfevpr_core.evaluation.place_plots import Route
 from cerfevpr_core.evaluation.protocol import Positives
+from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import Answer, Decision, PlaceRecognizer, Recognition
 
 __all__ = [  # one door for callers
@@ -26,6 +27,7 @@ __all__ = [  # one door for callers
 ]  # fmt: skip
 
 MAX_PAIRS = 200  # keeps the file below 15 MB
+_NO_TRUTH = 'The true places are not known here: a match is not yet a right one.'
 LIBRARIES = ('torch', 'timm', 'faiss-cpu', 'numpy')
 
 
@@ -36,8 +38,6 @@ def report_from_evaluation(
     positives: Positives,
     subtitle: str,
     *,
-    database_xy_m: NDArray[np.float64] | None = None,
-    queries_xy_m: NDArray[np.float64] | None = None,
     facts: Sequence[tuple[str, str]] = (),
     settings: Mapping[str, Any] | None = None,
     command: str = '',
@@ -49,18 +49,20 @@ def report_from_evaluation(
     stage_ms = {'describe': best.describe_ms, 'search': best.search_ms}
     if any(best.rerank_ms):
         stage_ms['rerank'] = best.rerank_ms
+    total_ms: list[float] = np.sum(list(stage_ms.values()), axis=0).tolist()
     return Report(
         'Place recognition: evaluation',
         subtitle,
-        _evaluation_numbers(best, correct),
+        _evaluation_numbers(best, correct, len(database), total_ms),
         results,
         positives.right,
         pairs,
         f'First candidates of {best.name}. {_shown(pairs, correct)}',
-        Route(matched, correct, len(database), database_xy_m, queries_xy_m),
+        NO_TRUE_KEYFRAME,
+        Route(matched, correct, len(database), positives.database_xy_m, positives.queries_xy_m),
         best.similarity,
         stage_ms,
-        np.sum(list(stage_ms.values()), axis=0).tolist(),
+        total_ms,
         [*facts, *environment_facts()],
         settings or {},
         command,
@@ -78,14 +80,15 @@ def report_from_localization(
 ) -> Report:
     """What a map answered to images whose true place nobody told."""
     place_map = recognizer.place_map
-    row_of = {k.keyframe_id: row for row, k in enumerate(place_map.store.everything())}
+    keyframes = place_map.store.everything()
+    row_of = {k.keyframe_id: row for row, k in enumerate(keyframes)}
     found = [answer.recognition for answer in answers]
     firsts = [r.candidates[0].keyframe_id if r.candidates else -1 for r in found]
     accepted = [i if r.decision else -1 for i, r in zip(firsts, found, strict=True)]
     matched = np.array([row_of.get(i, -1) for i in accepted], np.int64)
     stages = dict.fromkeys(stage for r in found for stage in r.stage_ms)
     shown = evenly(len(answers), MAX_PAIRS)
-    note = f'{len(shown)} of {len(answers)} images, each beside its first candidate.'
+    note = f'{len(shown)} of {len(answers)} images, each beside its first candidate. {_NO_TRUTH}'
     total_ms = [sum(r.stage_ms.values()) for r in found]
     return Report(
         'Place recognition: localization',
@@ -93,7 +96,7 @@ def report_from_localization(
         _localization_numbers(found, len(row_of), total_ms),
         pairs=[_pair(recognizer, answers[i]) for i in shown],
         pairs_note=note,
-        route=Route(matched, [None] * len(answers), len(row_of)) if answers else None,
+        route=Route(matched, [None] * len(answers), len(row_of), _xy_m(keyframes)),
         stage_ms={s: [r.stage_ms[s] for r in found if s in r.stage_ms] for s in stages},
         latency_ms=total_ms,
         facts=[
@@ -105,6 +108,12 @@ def report_from_localization(
         settings=settings or {},
         command=command,
     )
+
+
+def _xy_m(keyframes: Sequence[Candidate]) -> NDArray[np.float64] | None:
+    """Where the keyframes are (M, 2), if all have a pose."""
+    poses = [k.pose for k in keyframes if k.pose]
+    return np.array([p.position_m[:2] for p in poses]) if len(poses) == len(keyframes) else None
 
 
 def environment_facts() -> list[tuple[str, str]]:
@@ -129,13 +138,21 @@ def _pair(recognizer: PlaceRecognizer, answer: Answer) -> Pair:
     return Pair(answer.name, answer.picture, first.name, picture, first.similarity, None, note)
 
 
-def _evaluation_numbers(best: MethodResult, correct: Sequence[bool | None]) -> list[BigNumber]:
-    num_right, known = correct.count(True), len(correct) - correct.count(None)
+def _evaluation_numbers(
+    best: MethodResult,
+    correct: Sequence[bool | None],
+    num_database: int,
+    total_ms: Sequence[float],
+) -> list[BigNumber]:
+    num_right, num_none = correct.count(True), correct.count(None)
+    none = f'; {num_none} more without a true keyframe' if num_none else ''
     numbers = [
         BigNumber(f'recall@{k}', f'{best.scores.recall[k]:.1f} %', best.name) for k in (1, 5)
     ]
-    numbers.append(BigNumber('right first candidates', f'{num_right} / {known}', 'queries'))
-    return numbers + _latency_numbers(np.add(best.describe_ms, best.search_ms).tolist())
+    answerable = f'{num_right} / {len(correct) - num_none}'
+    numbers.append(BigNumber('right first candidates', answerable, f'queries{none}'))
+    numbers.append(BigNumber('keyframes', f'{num_database:,}', 'in the database'))
+    return numbers + _latency_numbers(total_ms)
 
 
 def _localization_numbers(
@@ -155,7 +172,7 @@ def _latency_numbers(latency_ms: Sequence[float]) -> list[BigNumber]:
     if not latency_ms:
         return []
     p50, p95 = np.percentile(latency_ms, (50, 95))
-    return [BigNumber('latency p50', f'{p50:.3g} ms', f'p95 {p95:.3g} ms')]
+    return [BigNumber('latency', f'{p50:.3g} ms', f'median; 95 % within {p95:.3g} ms')]
 
 
 def _shown(pairs: Sequence[Pair], correct: Sequence[bool | None]) -> str:

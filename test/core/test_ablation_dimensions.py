@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from ablations import arguments, read
-from samples import assignments, tiny_settings
+from samples import assignments, fitted_settings, tiny_settings
 
-from cerfevpr_core.ablation.dimensions import Pca, fit_pca
+from cerfevpr_core.ablation.dimensions import Pca, fit_pca, leading
+from cerfevpr_core.checkpoint import save_network
 from cerfevpr_core.cli import main
+from cerfevpr_core.config import load_config, model_settings
+from cerfevpr_core.describer import Describer
+from cerfevpr_core.images import read_image
+from cerfevpr_core.model import new_model
+from cerfevpr_core.trained import trained_state
+from cerfevpr_core.training.validation import ranks_of, read_traverse
 
 pytestmark = pytest.mark.usefixtures('cache')
 
@@ -48,6 +56,47 @@ def test_a_vocabulary_is_fitted_on_the_places_too(ablation_folders, weights, tmp
     given += assignments(tiny_settings(weights, 'vlad'))
     assert main([*given, '--sizes', '8']) == 0
     assert [row['name'] for row in read(tmp_path / 'out')['versions']] == ['whole', 'pca_8']
+
+
+@pytest.fixture
+def fitted_on_maps(weights, tmp_path) -> dict[str, object]:
+    """Settings that use a descriptor file whose words and projection each map fits."""
+    config = load_config(overrides=fitted_settings(weights))
+    torch.manual_seed(0)
+    file, own = tmp_path / 'one.safetensors', model_settings(config) | {'backbone.weights': ''}
+    save_network(file, trained_state(new_model(config)), own)
+    return fitted_settings(weights) | {'descriptor.weights': str(file)}
+
+
+def test_what_maps_fit_is_fitted_on_each_traverse_and_cut_to_its_first_numbers(
+    ablation_folders, fitted_on_maps, tmp_path
+) -> None:
+    given = arguments(ablation_folders, 'dimensions', tmp_path / 'out')
+    given += assignments(fitted_on_maps)
+    assert main([*given, '--sizes', '3,16']) == 0
+    content = read(tmp_path / 'out')
+    assert content['protocol']['fitted'] == "on each traverse's database"
+    assert '- Learned from: nothing.' in (tmp_path / 'out' / 'ablation.md').read_text()
+    rows = {row['name']: row for row in content['versions']}
+    assert {name: row['descriptor_dim'] for name, row in rows.items()} == {
+        'whole': 16,
+        'first_3': 3,
+    }
+    assert content['protocol']['left_out'] == {'first_16': 'the descriptor has 16 numbers'}
+    # As a map of that database would answer.
+    config = load_config(overrides=fitted_on_maps)
+    held_out = ablation_folders['held_out']
+    traverse = read_traverse(held_out, config.train.validation_radius_m)
+    describer = Describer(config)
+    describer.fit(read_image(file) for file in traverse.database)
+    queries = np.stack([describer.describe(read_image(file)) for file in traverse.queries])
+    database = np.stack([describer.describe(read_image(file)) for file in traverse.database])
+    expected = ranks_of(queries @ database.T, traverse.right).tolist()
+    assert rows['whole']['ranks'][held_out.name] == expected
+
+
+def test_first_numbers_are_brought_to_unit_length() -> None:
+    np.testing.assert_allclose(leading(np.array([[3, 4, 12]], np.float32), 2), [[0.6, 0.8]])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.metrics import score
 from cerfevpr_core.evaluation.pairs import first_correct, jpeg_of, pairs_from, write_match_sheet
-from cerfevpr_core.evaluation.protocol import Positives
+from cerfevpr_core.evaluation.protocol import Positives, positives_by_radius
 from cerfevpr_core.evaluation.report import (
     BigNumber,
     Pair,
@@ -222,8 +223,41 @@ def test_positions_choose_the_picture_from_above(tmp_path: Path) -> None:
     plain = Route(matched, correct, 30)
     above = Route(matched, correct, 30, xy, xy[:24])
     assert 'matched keyframe' in written(Report('t', route=plain), tmp_path).texts
+    similarity = np.zeros((24, 30), np.float32)
+    page = written(Report('t', route=above, similarity=similarity), tmp_path)
+    assert 'x (m)' in page.texts and 'matched keyframe' not in page.texts
     page = written(Report('t', route=above), tmp_path)
     assert {'x (m)', 'y (m)', 'right', 'wrong', 'truth unknown'} <= set(page.texts)
+
+
+def test_a_query_without_a_true_keyframe_is_not_called_unknown(page: Page) -> None:
+    assert '– no true keyframe' in page.texts and '– no true keyframe 1' in page.texts
+    assert 'truth unknown' not in page.html
+    assert 'queries; 1 more without a true keyframe' in page.texts
+
+
+def test_positions_of_the_rule_reach_the_page(evaluation: Report, tmp_path: Path) -> None:
+    folder = image_files(tmp_path / 'map', 4)
+    names = [file.name for file in folder]
+    csv = tmp_path / 'positions.csv'
+    csv.write_text('name,x_m,y_m\n' + ''.join(f'{n},{3 * i},0\n' for i, n in enumerate(names)))
+    positives = positives_by_radius(names, names, 4, csv)
+    assert positives.right.sum() == 10
+    report = report_from_evaluation([result(positives.right)], folder, folder, positives, '')
+    assert 'x (m)' in written(report, tmp_path).texts
+
+
+def test_the_latency_counts_re_ranking(tmp_path: Path) -> None:
+    right, files = diagonal(), image_files(tmp_path / 'images', 30)
+    slow = replace(result(right), rerank_ms=[1000.0] * 24)
+    report = report_from_evaluation([slow], files, files[:24], Positives(right, ''), '')
+    [latency] = [n for n in report.numbers if n[0] == 'latency']
+    assert float(latency[1].split()[0]) > 1000
+
+
+def test_the_measures_are_explained_beside_the_table(page: Page) -> None:
+    for term in ('recall@K', 'precision at full recall', 'average precision'):
+        assert term in page.texts
 
 
 def test_a_similarity_matrix_needs_neither_route_nor_truth(tmp_path: Path) -> None:

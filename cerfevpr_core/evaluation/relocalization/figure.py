@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from cerfevpr_core.evaluation.plots import MUTED, PANEL, SERIES, STYLE
+from cerfevpr_core.evaluation.style import MUTED, PANEL, SERIES, STYLE
 
 from .result import Benchmark, Row, figures
 
