@@ -46,7 +46,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from cerfevpr_core.evaluation.evaluate import evaluate_method
+    from cerfevpr_core.evaluation.evaluate import evaluate_methods
     from cerfevpr_core.images import list_images
     from cerfevpr_core.trained import settled
 
@@ -61,10 +61,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise ConfigError(f'--seeds {options.seeds}: expected 1 or more')
     database, queries = list_images(options.database), list_images(options.queries)
     positives = _positives(options, database, queries)
-    results = [
-        evaluate_method(method, config, database, queries, positives, options.seeds, track)
-        for method in methods
-    ]
+    results = evaluate_methods(methods, config, database, queries, positives, options.seeds, track)
     STDOUT.print(_table(results))
     if options.json:
         write_json(as_json(options, config, positives, results, database, queries), options.json)

@@ -15,12 +15,9 @@ from cerfevpr_core.describer import Describer
 from cerfevpr_core.evaluation.methods import NamedMethod
 from cerfevpr_core.evaluation.metrics import RECALL_AT, Scores, score
 from cerfevpr_core.evaluation.protocol import Positives
+from cerfevpr_core.evaluation.searched import Ranking, SearchedDatabase
 from cerfevpr_core.images import read_image
-from cerfevpr_core.landmarks.rerank import joint_similarity, rerank
 from cerfevpr_core.mapping import Track, fit, no_progress
-from cerfevpr_core.place_map import Candidate
-from cerfevpr_core.place_map.index import VectorIndex
-from cerfevpr_core.recognizer import StageClock
 
 
 class StrictFrames:
@@ -52,54 +49,72 @@ class MethodResult:
     recall_at_1_by_seed: tuple[float, ...] = ()
 
 
-def evaluate_method(
-    method: NamedMethod,
+def evaluate_methods(
+    methods: Sequence[NamedMethod],
     config: Config,
     database: Sequence[Path],
     queries: Sequence[Path],
     positives: Positives,
     num_seeds: int = 1,
     track: Track = no_progress,
-) -> MethodResult:
+) -> list[MethodResult]:
     """All queries against all database images, both described at batch 1.
 
-    With several seeds, what is random in a method (the vocabulary of `vlad`) is drawn anew for
-    each and the scores are means; ranks and similarities are those of the last.
+    Methods that differ in re-ranking alone share what is described. With several seeds, what is
+    random in a method (the vocabulary of `vlad`) is drawn anew for each and the scores are
+    means; ranks and similarities are those of the last.
     """
-    num_seeds = num_seeds if method.method == 'vlad' else 1
-    results = []
-    for seed in range(config.vlad.seed, config.vlad.seed + num_seeds):
-        seeded = method.settings(replace(config, vlad=replace(config.vlad, seed=seed)))
-        results.append(_evaluate_once(method.name, seeded, database, queries, positives, track))
-    return _mean(results)
+    results: dict[NamedMethod, MethodResult] = {}
+    for base in dict.fromkeys(method.method for method in methods):
+        group = [method for method in methods if method.method == base]
+        runs = []
+        for seed in range(
+            config.vlad.seed, config.vlad.seed + (num_seeds if base == 'vlad' else 1)
+        ):
+            seeded = replace(config, vlad=replace(config.vlad, seed=seed))
+            runs.append(_evaluate_once(group, seeded, database, queries, positives, track))
+        for number, method in enumerate(group):
+            results[method] = _mean([run[number] for run in runs])
+    return [results[method] for method in methods]
 
 
 def _evaluate_once(
-    name: str,
+    group: Sequence[NamedMethod],
     config: Config,
     database: Sequence[Path],
     queries: Sequence[Path],
     positives: Positives,
     track: Track,
-) -> MethodResult:
-    describer = Describer(config)
+) -> list[MethodResult]:
+    alone = NamedMethod(group[0].method, group[0].method)
+    describer = Describer(alone.settings(config))
 
     def named(frames: Iterable[Frame], what: str, count: int) -> Iterable[Frame]:
-        return track(frames, f'{name}: {what}', count)
+        return track(frames, f'{alone.name}: {what}', count)
 
     fit(describer, StrictFrames(database), named)
-    known = named(StrictFrames(database), 'describing the database', len(database))
-    searched = _Searched(describer, known)
-    answers = [
-        searched.answer(frame)
-        for frame in named(StrictFrames(queries), 'localizing the queries', len(queries))
+    searched = SearchedDatabase(describer, [method.selection for method in group])
+    for frame in named(StrictFrames(database), 'describing the database', len(database)):
+        searched.add(frame.image)
+    asked = named(StrictFrames(queries), 'localizing the queries', len(queries))
+    answers = [searched.answers(frame.image) for frame in asked]
+    return [
+        _result(
+            method.name, searched.descriptor_dim, [each[number] for each in answers], positives
+        )
+        for number, method in enumerate(group)
     ]
+
+
+def _result(
+    name: str, descriptor_dim: int, answers: Sequence[Ranking], positives: Positives
+) -> MethodResult:
     ranked = np.array([answer.ranked for answer in answers])
     similarity = np.stack([answer.similarity for answer in answers])
     first = np.take_along_axis(similarity, ranked[:, :1], axis=1)[:, 0]
     return MethodResult(
         name,
-        searched.vectors.shape[2],
+        descriptor_dim,
         score(ranked, first, positives.right),
         ranked,
         similarity,
@@ -107,66 +122,6 @@ def _evaluate_once(
         [answer.search_ms for answer in answers],
         [answer.rerank_ms for answer in answers],
     )
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """To one query: rows of the database, best first, and what they are ordered by (M,)."""
-
-    ranked: list[int]
-    similarity: NDArray[np.float32]
-    describe_ms: float
-    search_ms: float
-    rerank_ms: float
-
-
-class _Searched:
-    """A database that is searched, and whose first candidates are re-ranked where that is set."""
-
-    def __init__(self, describer: Describer, frames: Iterable[Frame]) -> None:
-        self.describer, self.config = describer, describer.config.landmarks
-        vectors, self.landmarks = [], []
-        for frame in frames:
-            seen = describer.see_keyframe(frame.image)
-            vectors.append(seen.descriptors)
-            self.landmarks.append(describer.selector.select(seen.patches))
-        self.vectors = np.stack(vectors)  # (M, P, E): of an image's P the best counts
-        owners = np.repeat(np.arange(len(vectors)), self.vectors.shape[1])
-        self.index = VectorIndex.build('flat', owners, self.vectors.reshape(len(owners), -1))
-        self.reranks = describer.selector.selection != 'none'
-        wanted = max(RECALL_AT, default=1)
-        wanted = max(wanted, self.config.num_candidates) if self.reranks else wanted
-        self.num_candidates = min(wanted, len(vectors))
-
-    def answer(self, frame: Frame) -> _Answer:
-        """One query by itself."""
-        clock = StageClock()
-        seen = self.describer.see(frame.image)
-        clock.stop('describe')
-        found = self.index.search(seen.descriptor, self.num_candidates)
-        clock.stop('search')
-        candidates = [Candidate(row, '', similarity) for row, similarity in found]
-        query = self.describer.selector.select(seen.patches)
-        if query is not None:
-            known = [self.landmarks[row] for row, _ in found]
-            candidates = rerank(query, candidates, known, self.config.descriptor_weight)
-            clock.stop('rerank')
-        times = (clock.stage_ms.get(stage, 0.0) for stage in ('describe', 'search', 'rerank'))
-        top_k = min(max(RECALL_AT), len(candidates))
-        ranked = [candidate.keyframe_id for candidate in candidates]
-        return _Answer(ranked[:top_k], self._similarity(seen.descriptor, candidates), *times)
-
-    def _similarity(
-        self, descriptor: NDArray[np.float32], candidates: Sequence[Candidate]
-    ) -> NDArray[np.float32]:
-        """Of the whole database (M,), comparable with that of re-ranked candidates."""
-        similarity = (self.vectors @ descriptor).max(axis=1)
-        if self.reranks:
-            weight = self.config.descriptor_weight
-            similarity *= weight / (1 + weight)
-            for candidate in candidates:
-                similarity[candidate.keyframe_id] = joint_similarity(candidate, weight)
-        return similarity
 
 
 def _mean(results: Sequence[MethodResult]) -> MethodResult:

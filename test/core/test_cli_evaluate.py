@@ -80,9 +80,11 @@ def test_evaluate_names_the_backbone_over_the_settings_file(fails, pictures, tmp
 
 
 def test_evaluate_refuses_what_it_cannot_use(fails, evaluate, pictures, tmp_path):
-    assert fails(*evaluate, '--methods', 'nonsense') == (
-        '--methods nonsense: expected some of cerfevpr, cls, gem, grid, vlad'
-    )
+    for wrong in ('nonsense', 'grid+nonsense', 'nonsense+lln'):
+        assert fails(*evaluate, '--methods', wrong) == (
+            f'--methods {wrong}: expected some of cerfevpr, cls, gem, grid, vlad, holistic, rand, '
+            'act, all, or one of them re-ranked, as cerfevpr+lln (lln, act, rand, all)'
+        )
     assert 'leave these settings out, or choose another method' in fails(
         *evaluate, '--methods', 'cerfevpr'
     )

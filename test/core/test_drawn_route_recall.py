@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 
 from cerfevpr_core.config import Config
 from cerfevpr_core.data.drawn_route import DrawnRoute, write_traverse
-from cerfevpr_core.evaluation.evaluate import evaluate_method
+from cerfevpr_core.evaluation.evaluate import evaluate_methods
 from cerfevpr_core.evaluation.methods import NamedMethod
 from cerfevpr_core.evaluation.metrics import score
 from cerfevpr_core.evaluation.protocol import positives_by_frame
@@ -42,7 +42,7 @@ def test_at_night_and_from_the_other_lane_features_find_what_pixels_do_not(
     summer, night = summer_and_night
     assert len(summer) == len(night) >= 150
     positives = positives_by_frame([f.name for f in night], [f.name for f in summer], 2)
-    vlad = evaluate_method(NamedMethod('vlad', 'vlad'), Config(), summer, night, positives)
+    vlad = evaluate_methods([NamedMethod('vlad', 'vlad')], Config(), summer, night, positives)[0]
     assert 60 <= vlad.scores.recall[1] <= 95
     similarity = pixels(night) @ pixels(summer).T
     ranked = np.argsort(-similarity, axis=1)[:, :20]
@@ -57,7 +57,7 @@ def test_the_default_method_finds_nearly_every_image_of_the_night(
     summer, night = summer_and_night
     positives = positives_by_frame([f.name for f in night], [f.name for f in summer], 2)
     method = Config().method
-    found = evaluate_method(NamedMethod(method, method), Config(), summer, night, positives)
+    found = evaluate_methods([NamedMethod(method, method)], Config(), summer, night, positives)[0]
     assert found.name == 'cerfevpr' and found.descriptor_dim == 1024
     assert found.scores.recall[1] >= 97  # 99.4 now, one of 160 wrong
     assert found.scores.recall[5] == 100

@@ -9,7 +9,7 @@ from samples import picture, tiny_config, write_pictures
 
 from cerfevpr_core.data.frames import FolderFrames
 from cerfevpr_core.errors import ConfigError, ImageError
-from cerfevpr_core.evaluation.evaluate import evaluate_method
+from cerfevpr_core.evaluation.evaluate import evaluate_methods
 from cerfevpr_core.evaluation.methods import parse_method
 from cerfevpr_core.evaluation.metrics import RECALL_AT, precision_recall, score
 from cerfevpr_core.evaluation.protocol import positives_by_frame, positives_by_radius
@@ -116,7 +116,9 @@ def night(tmp_path_factory):
 def evaluated(method, weights, database, queries, **more):
     files = list_images(database), list_images(queries)
     positives = positives_by_frame([f.name for f in files[1]], [f.name for f in files[0]], 0)
-    return evaluate_method(parse_method(method), tiny_config(weights), *files, positives, **more)
+    return evaluate_methods(
+        [parse_method(method)], tiny_config(weights), *files, positives, **more
+    )[0]
 
 
 def test_an_evaluation_answers_as_the_recognizer_does(weights, pictures, night, tmp_path):
@@ -182,5 +184,5 @@ def test_pooled_cells_reach_their_figure_on_a_walk_by_night(data):
     walks = data / 'gardens_point'
     files = list_images(walks / 'day_right'), list_images(walks / 'night_right')
     positives = positives_by_frame([f.name for f in files[1]], [f.name for f in files[0]], 2)
-    result = evaluate_method(parse_method('grid'), config, *files, positives)
+    result = evaluate_methods([parse_method('grid')], config, *files, positives)[0]
     assert result.scores.recall[1] == pytest.approx(89.5, abs=2)

@@ -1,10 +1,10 @@
-"""Make the descriptor that the package carries of a trained one, in half precision.
+"""Make a network that the package carries of a trained one, in half precision.
 
-    python tools/ship_descriptor.py TRAINED/latest.safetensors OUT \\
+    python tools/ship_network.py TRAINED/best.safetensors OUT \\
         --data ... --command ... --hours ... --terms ...
 
-The file says how it came about: `safetensors` shows that as its metadata, and docs/model_card.md
-says the same.
+The file says how it came about: `safetensors` shows that as its metadata, and the model
+cards in docs say the same.
 """
 
 from __future__ import annotations
