@@ -32,8 +32,9 @@ class VerificationConfig:
     min_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.7  # cosine; bits count as signs
     max_error_px: _Above0 = 6.0  # of an inlier, in an image whose longest side is 640 pixels
     min_inliers: Annotated[int, Field(ge=6)] = 20
-    min_inlier_ratio: _Share = 0.15  # of the matches
-    min_coverage: _Share = 0.25  # of the query's 64 cells of an 8 x 8 grid
+    min_inlier_ratio: _Share = 0.06  # of the matches
+    min_coverage: _Share = 0.12  # of the query's 64 cells of an 8 x 8 grid
+    min_agreement: _Share = 0.27  # of the map in view that looks like the image there
     max_log_chance: Annotated[float, Field(le=0)] = -6.0  # log10 of as many inliers by chance
     max_std_m: _Above0 = 0.5  # of a pose's position, along its worst direction
     max_std_deg: _Above0 = 3.0

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.verification.agreement import agreement
 from cerfevpr_core.verification.cameras import fault, pixel_unit, undistort
 from cerfevpr_core.verification.keypoints import Keypoints
 from cerfevpr_core.verification.map_view import (
@@ -27,6 +27,7 @@ from cerfevpr_core.verification.refine import project
 from cerfevpr_core.verification.support import Support, coverage, log_chance
 from cerfevpr_core.verification.two_view import Array, two_view
 
+_LOOKED_AT = 3  # keyframes with most inliers, in which the rest of the image is looked for
 _RIVAL = 0.7  # of the inliers of the best place: another with as many makes both doubtful
 
 
@@ -43,11 +44,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Place:
-    """Keyframes that see one place, the pose there, and whose points its inliers are."""
+    """Keyframes that see one place, the pose there, and whose its inliers are, most first."""
 
     keyframe_ids: list[int]
     solved: PnpSolution | Refusal
-    inliers: NDArray[np.int64] | None = None
+    seen_ids: tuple[int, ...] = ()
 
 
 class Verifier:
@@ -105,9 +106,35 @@ class Verifier:
                 places.append(Place(ids, Refusal(reason, is_place=True)))
                 continue
             solved = solve(pool, query.camera, self.config)
-            inliers = None if isinstance(solved, Refusal) else pool.keyframes[solved.inliers]
-            places.append(Place(ids, solved, inliers))
+            if isinstance(solved, Refusal):
+                places.append(Place(ids, solved))
+                continue
+            counted = Counter(pool.keyframes[solved.inliers].tolist()).most_common()
+            place = Place(ids, solved, tuple(keyframe for keyframe, _ in counted))
+            places.append(self._looked_at(place, solved, query, views))
         return places
+
+    def _looked_at(
+        self, place: Place, solved: PnpSolution, query: Query, views: dict[int, MapView]
+    ) -> Place:
+        """The place, or its refusal where the map looks otherwise than the image."""
+        assert query.camera is not None
+        height, width = query.size_px
+        share = agreement(
+            query.keypoints,
+            query.ideal_px,
+            query.camera,
+            solved.pose,
+            [views[i] for i in place.seen_ids[:_LOOKED_AT]],
+            self.config.max_error_px * pixel_unit(width, height),
+        )
+        if share >= self.config.min_agreement:
+            return place
+        reason = (
+            f'of the map in view {share:.2f} looks like the image there, '
+            f'below {self.config.min_agreement:g}'
+        )
+        return Place(place.keyframe_ids, Refusal(reason, support=solved.support))
 
     def _of_candidate(
         self,
@@ -249,11 +276,10 @@ def _best(places: Sequence[Place]) -> Place | Refusal:
 
 
 def _estimate(place: Place) -> PoseEstimate:
-    assert isinstance(place.solved, PnpSolution) and place.inliers is not None
-    counted = Counter(place.inliers.tolist()).most_common()
+    assert isinstance(place.solved, PnpSolution)
     return PoseEstimate(
         Pose.from_matrix(place.solved.pose),
         place.solved.covariance,
         place.solved.support.num_inliers,
-        tuple(keyframe for keyframe, _ in counted),
+        place.seen_ids,
     )
