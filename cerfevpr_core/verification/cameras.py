@@ -24,7 +24,9 @@ def undistort(camera: Camera, positions_px: NDArray[np.float32]) -> NDArray[np.f
     if not any(camera.distortion) or not len(seen):
         return seen
     k, distortion = camera.matrix(), np.array(camera.distortion, np.float64)
-    ideal = cv2.undistortPoints(seen[:, None], k, distortion, P=k, criteria=_CRITERIA)[:, 0]
+    ideal: NDArray[np.float64] = np.asarray(
+        cv2.undistortPoints(seen[:, None], k, distortion, P=k, criteria=_CRITERIA)[:, 0]
+    )
     rays = np.concatenate([(ideal - k[:2, 2]) / k[[0, 1], [0, 1]], np.ones((len(ideal), 1))], 1)
     again = cv2.projectPoints(rays[:, None], np.zeros(3), np.zeros(3), k, distortion)[0][:, 0]
     ideal[np.linalg.norm(again - seen, axis=1) > _TOLERANCE_PX] = np.nan

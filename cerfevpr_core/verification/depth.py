@@ -44,17 +44,14 @@ def _on_one_surface(
     """Inverse depth at positions (N, 2), by the slopes about the nearest pixel; else NaN."""
     height, width = inverse.shape
     nearest = np.rint(at).astype(np.int64)
-    inside = ((nearest >= 1) & (nearest < [width - 1, height - 1])).all(axis=1)
-    x, y = np.where(inside[:, None], nearest, 1 if min(width, height) > 2 else 0).T
     if min(width, height) < 3:
         return np.full(len(at), np.nan)
+    within = np.logical_and(nearest >= 1, nearest < [width - 1, height - 1])
+    inside = np.asarray(within.all(axis=1))
+    x, y = np.where(inside[:, None], nearest, 1).T
     middle = inverse[y, x]
-    left, right, up, down = (
-        inverse[y, x - 1],
-        inverse[y, x + 1],
-        inverse[y - 1, x],
-        inverse[y + 1, x],
-    )
+    left, right = inverse[y, x - 1], inverse[y, x + 1]
+    up, down = inverse[y - 1, x], inverse[y + 1, x]
     bends = np.maximum(np.abs(left + right - 2 * middle), np.abs(up + down - 2 * middle))
     steps = np.maximum(np.abs(right - left), np.abs(down - up)) / 2
     dx, dy = (at - nearest).T

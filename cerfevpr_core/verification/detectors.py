@@ -75,12 +75,16 @@ class OpenCvDetector:
         strengths = np.array([point.response for point in found])
         order = np.argsort(-strengths, kind='stable')[:number]
         positions = np.array([found[i].pt for i in order], np.float32)
-        rows = descriptors[order]
-        if self.kind == 'sift':
-            rows = np.sqrt(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1e-12))
-            rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
         positions = _original(positions, scale)
-        return Keypoints(positions, rows, unknown_points(len(order)), self.kind)
+        rows = np.asarray(descriptors)[order]
+        packed = rows.astype(np.uint8) if self.kind == 'orb' else _root(rows)
+        return Keypoints(positions, packed, unknown_points(len(order)), self.kind)
+
+
+def _root(rows: NDArray) -> NDArray[np.float32]:
+    """Square roots of a histogram's shares: of unit length."""
+    shares = rows / np.maximum(rows.sum(axis=1, keepdims=True), 1e-12)
+    return np.sqrt(shares).astype(np.float32)
 
 
 def _prepared(image: Image, longest_px: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -49,7 +49,7 @@ class Keypoints:
     @property
     def has_point(self) -> NDArray[np.bool_]:
         """(N,): where the 3-D point is known."""
-        return np.isfinite(self.points_m).all(axis=1)
+        return np.asarray(np.isfinite(self.points_m).all(axis=1))
 
 
 def no_keypoints(kind: Kind) -> Keypoints:

@@ -33,7 +33,7 @@ def match(
     """
     if query.kind != keyframe.kind or not len(query) or not len(keyframe):
         return Matches(np.zeros((0, 2), np.int64), np.zeros(0, np.float32))
-    similar = _signed(query) @ _signed(keyframe).T  # (N, M)
+    similar = similarities(query, keyframe)  # (N, M)
     if regions is not None and config.in_regions:
         similar[~_allowed(query, keyframe, regions, config.region_scale)] = -np.inf
     nearest = similar.argmax(axis=1)  # (N,)
@@ -46,6 +46,11 @@ def match(
     distinct = _distance(first) < config.ratio * _distance(second)
     kept = mutual & distinct & (first >= config.min_similarity)
     return Matches(np.stack([rows[kept], nearest[kept]], axis=1), first[kept])
+
+
+def similarities(keypoints0: Keypoints, keypoints1: Keypoints) -> NDArray[np.float32]:
+    """Cosines of all descriptors of two images of one kind: (N, M)."""
+    return _signed(keypoints0) @ _signed(keypoints1).T
 
 
 def _signed(keypoints: Keypoints) -> NDArray[np.float32]:
@@ -67,4 +72,4 @@ def _allowed(
     of_query = inside(query.positions_px, enlarged(regions.query_px, scale))  # (N, P)
     of_keyframe = inside(keyframe.positions_px, enlarged(regions.keyframe_px, scale))  # (M, P)
     together = of_query.astype(np.float32) @ of_keyframe.T.astype(np.float32) > 0
-    return together | ~of_query.any(axis=1)[:, None]
+    return together | ~np.asarray(of_query.any(axis=1))[:, None]

@@ -15,7 +15,7 @@ from cerfevpr_core.verification.covariance import pose_covariance
 from cerfevpr_core.verification.focal import focal_fault
 from cerfevpr_core.verification.parts import most_different
 from cerfevpr_core.verification.refine import Array, Fit, Observations, moved, project, refine
-from cerfevpr_core.verification.support import Support, coverage, log_chance
+from cerfevpr_core.verification.support import NO_SUPPORT, Support, coverage, log_chance
 
 _MINIMAL, _SOLUTIONS = 3, 4  # of P3P
 _STRICT = 0.67  # of the error of an inlier, for the RANSAC: fewer that only seem to fit
@@ -52,32 +52,45 @@ class PnpSolution:
     support: Support
 
 
-def solve(pool: Pool, camera: Camera, config: VerificationConfig) -> PnpSolution | str:
-    """LO-RANSAC with P3P, then refinement on one match of each keypoint; or why there is none."""
+@dataclass(frozen=True)
+class Refusal:
+    """Why there is no pose. `is_place`: the matches agree, but not well enough for a pose."""
+
+    reason: str
+    is_place: bool = False
+    support: Support = NO_SUPPORT
+
+
+def solve(pool: Pool, camera: Camera, config: VerificationConfig) -> PnpSolution | Refusal:
+    """LO-RANSAC with P3P, then refinement on one match of each keypoint."""
     limit = config.max_error_px * pixel_unit(camera.width_px, camera.height_px)
     if len(np.unique(pool.keypoints)) < config.min_inliers:
-        return f'{len(np.unique(pool.keypoints))} matches with 3-D points, fewer than needed'
+        number = len(np.unique(pool.keypoints))
+        return Refusal(
+            f'{number} matches with 3-D points, fewer than verification.min_inliers, '
+            f'{config.min_inliers}'
+        )
     pose = _ransac(pool, camera, _STRICT * limit, config)
     if pose is None:
-        return 'no pose fits the matches with 3-D points'
+        return Refusal('no pose fits the matches with 3-D points')
     settled = _settle(pool, camera, pose, limit, config)
-    if isinstance(settled, str):
+    if isinstance(settled, Refusal):
         return settled
     fit, inliers, support = settled
     seen_px, size_px = pool.observations.seen_px[inliers], (camera.height_px, camera.width_px)
     covariance = pose_covariance(fit, seen_px, size_px, config.shared_error)
     if covariance is None:
-        return _UNDETERMINED
+        return Refusal(_UNDETERMINED, is_place=True)
     observations = pool.observations.take(inliers)
     reason = _spread_fault(covariance, config) or focal_fault(camera, fit.pose, observations)
     if reason:
-        return reason
+        return Refusal(reason, is_place=True)
     return PnpSolution(fit.pose, covariance, inliers, support)
 
 
 def _settle(
     pool: Pool, camera: Camera, pose: Array, limit: float, config: VerificationConfig
-) -> tuple[Fit, NDArray[np.int64], Support] | str:
+) -> tuple[Fit, NDArray[np.int64], Support] | Refusal:
     """Choose inliers and refine on them in turn, without parts that contradict the others."""
     size_px = (camera.height_px, camera.width_px)
     left_out = np.zeros(0, np.int64)  # for good: what contradicts once would come back by chance
@@ -86,15 +99,15 @@ def _settle(
         inliers = _one_each(pool, agreeing)
         support = _support(pool, inliers, camera, limit)
         if reason := support.fault(config):
-            return reason
+            return Refusal(reason, support=support)
         observations = pool.observations.take(inliers)
         fit = refine(camera, pose, observations)
         if fit is None:
-            return _UNDETERMINED
+            return Refusal(_UNDETERMINED, is_place=True)
         pose = fit.pose
         part = most_different(fit, observations.seen_px, size_px)
         if part is None:
-            return 'all inliers lie in one part of the image'
+            return Refusal('all inliers lie in one part of the image')
         if part.disagreement < _CONTRADICTION:
             if turn >= _FEWEST_TURNS - 1:
                 return fit, inliers, support
@@ -102,7 +115,7 @@ def _settle(
         seen_there = np.isin(pool.keypoints, pool.keypoints[inliers[part.rows]])
         left_out = np.union1d(left_out, np.flatnonzero(seen_there))
         pose = moved(pose, part.motion)
-    return 'parts of the image contradict each other about the pose'
+    return Refusal('parts of the image contradict each other about the pose', support=support)
 
 
 def _ransac(pool: Pool, camera: Camera, limit: float, config: VerificationConfig) -> Array | None:

@@ -44,4 +44,4 @@ def enlarged(boxes_px: NDArray[np.float32], scale: float) -> NDArray[np.float32]
 def inside(positions_px: NDArray[np.float32], boxes_px: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(N, P): whether a position lies in a box."""
     offsets = positions_px[:, None] - boxes_px[None, :, :2]  # (N, P, 2)
-    return ((offsets >= 0) & (offsets < boxes_px[None, :, 2:])).all(axis=2)
+    return np.asarray(((offsets >= 0) & (offsets < boxes_px[None, :, 2:])).all(axis=2))

@@ -16,6 +16,9 @@ from cerfevpr_core.verification.support import NO_SUPPORT, Support, coverage, lo
 
 Array = NDArray[np.float64]
 
+# Of the error of an inlier: no noise of 3-D points is in it, and a line is near to more than a
+# point is.
+_STRICT = 0.33
 _FLAT = 0.9  # of the inliers that one homography explains: too many to trust the translation
 
 
@@ -44,7 +47,7 @@ def two_view(
     if len(query_px) < config.min_inliers:
         return TwoView(NO_SUPPORT, None, f'{len(query_px)} matches, fewer than needed')
     height, width = size_px
-    limit = config.max_error_px * pixel_unit(width, height)
+    limit = _STRICT * config.max_error_px * pixel_unit(width, height)
     ransac = {
         'max_epipolar_error': limit,
         'max_reproj_error': limit,

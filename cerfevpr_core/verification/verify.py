@@ -10,6 +10,7 @@ import numpy as np
 
 from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.geometry import Camera, Pose
+from cerfevpr_core.verification.agreement import agreement
 from cerfevpr_core.verification.cameras import fault, pixel_unit, undistort
 from cerfevpr_core.verification.keypoints import Keypoints
 from cerfevpr_core.verification.map_view import (
@@ -20,12 +21,13 @@ from cerfevpr_core.verification.map_view import (
     Verified,
 )
 from cerfevpr_core.verification.matching import Matches, match
-from cerfevpr_core.verification.pnp import PnpSolution, solve
+from cerfevpr_core.verification.pnp import PnpSolution, Refusal, solve
 from cerfevpr_core.verification.pool import groups, pooled, usable
 from cerfevpr_core.verification.refine import project
 from cerfevpr_core.verification.support import Support, coverage, log_chance
 from cerfevpr_core.verification.two_view import Array, two_view
 
+_LOOKED_AT = 3  # keyframes with most inliers, in which the rest of the image is looked for
 _RIVAL = 0.7  # of the inliers of the best place: another with as many makes both doubtful
 
 
@@ -38,6 +40,15 @@ class Query:
     size_px: tuple[int, int]
     camera: Camera | None
     camera_fault: str | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Keyframes that see one place, the pose there, and whose its inliers are, most first."""
+
+    keyframe_ids: list[int]
+    solved: PnpSolution | Refusal
+    seen_ids: tuple[int, ...] = ()
 
 
 class Verifier:
@@ -63,51 +74,75 @@ class Verifier:
             i: match(keypoints, view.keypoints, view.regions, self.config)
             for i, view in views.items()
         }
-        solution, members, reason = self._solve(query, candidates, views, matches)
+        places = self._places(query, candidates, views, matches)
+        best = _best(places)
         found = [
-            self._of_candidate(query, c.keyframe, matches[c.keyframe.keyframe_id], solution)
+            self._of_candidate(query, c.keyframe, matches[c.keyframe.keyframe_id], places, best)
             for c in candidates
         ]
-        if solution is None:
-            return Verified(found, None, reason)
-        return Verified(found, _estimate(solution, members), None)
+        if isinstance(best, Refusal):
+            return Verified(found, None, best.reason)
+        return Verified(found, _estimate(best), None)
 
-    def _solve(
+    def _places(
         self,
         query: Query,
         candidates: Sequence[CandidateView],
         views: dict[int, MapView],
         matches: dict[int, Matches],
-    ) -> tuple[PnpSolution | None, np.ndarray, str | None]:
-        """The pose of the best place, whose points its pool has, or why there is none."""
-        nothing = np.zeros(0, np.int64)
+    ) -> list[Place]:
+        """Each place that candidates show, with the pose there or why there is none."""
+        grouped = groups(candidates)
         if reason := _no_pose_reason(query, candidates, views, matches):
-            return None, nothing, reason
+            return [Place(ids, Refusal(reason, is_place=True)) for ids in grouped or [[]]]
         assert query.camera is not None
-        solved: list[tuple[PnpSolution, np.ndarray]] = []
-        reasons = []
-        for ids in groups(candidates):
-            pool = pooled(
-                query.ideal_px, query.camera, [views[i] for i in ids], matches, self.config
-            )
-            found = solve(pool, query.camera, self.config)
-            if isinstance(found, str):
-                reasons.append(found)
-            else:
-                solved.append((found, pool.keyframes[found.inliers]))
-        if not solved:
-            return None, nothing, reasons[0]
-        solved.sort(key=lambda s: -s[0].support.num_inliers)
-        best, members = solved[0]
-        for rival, _ in solved[1:]:
-            enough = rival.support.num_inliers >= _RIVAL * best.support.num_inliers
-            if enough and not _agree(best, rival):
-                numbers = f'{best.support.num_inliers} and {rival.support.num_inliers}'
-                return None, nothing, f'two places of the map fit alike, with {numbers} inliers'
-        return best, members, None
+        places = []
+        for ids in grouped:
+            seen = [views[i] for i in ids]
+            pool = pooled(query.ideal_px, query.camera, seen, matches, self.config)
+            # Without points there is no PnP that could refuse the place.
+            if not len(pool):
+                reason = 'no match has a 3-D point in the map'
+                places.append(Place(ids, Refusal(reason, is_place=True)))
+                continue
+            solved = solve(pool, query.camera, self.config)
+            if isinstance(solved, Refusal):
+                places.append(Place(ids, solved))
+                continue
+            counted = Counter(pool.keyframes[solved.inliers].tolist()).most_common()
+            place = Place(ids, solved, tuple(keyframe for keyframe, _ in counted))
+            places.append(self._looked_at(place, solved, query, views))
+        return places
+
+    def _looked_at(
+        self, place: Place, solved: PnpSolution, query: Query, views: dict[int, MapView]
+    ) -> Place:
+        """The place, or its refusal where the map looks otherwise than the image."""
+        assert query.camera is not None
+        height, width = query.size_px
+        share = agreement(
+            query.keypoints,
+            query.ideal_px,
+            query.camera,
+            solved.pose,
+            [views[i] for i in place.seen_ids[:_LOOKED_AT]],
+            self.config.max_error_px * pixel_unit(width, height),
+        )
+        if share >= self.config.min_agreement:
+            return place
+        reason = (
+            f'of the map in view {share:.2f} looks like the image there, '
+            f'below {self.config.min_agreement:g}'
+        )
+        return Place(place.keyframe_ids, Refusal(reason, support=solved.support))
 
     def _of_candidate(
-        self, query: Query, view: MapView, matches: Matches, solution: PnpSolution | None
+        self,
+        query: Query,
+        view: MapView,
+        matches: Matches,
+        places: Sequence[Place],
+        best: Place | Refusal,
     ) -> Verification:
         if not len(query.keypoints) or not len(view.keypoints):
             whose = 'image' if not len(query.keypoints) else 'keyframe'
@@ -115,8 +150,12 @@ class Verifier:
         if query.keypoints.kind != view.keypoints.kind:
             kinds = f'{query.keypoints.kind}, those of the keyframe {view.keypoints.kind}'
             return Verification(False, 0, 0.0, 0.0, f'the keypoints of the image are {kinds}')
-        if solution is not None and view.pose is not None:
-            return self._under_pose(query, view, matches, solution)
+        if isinstance(best, Place) and view.pose is not None:
+            assert isinstance(best.solved, PnpSolution)
+            return self._under_pose(query, view, matches, best.solved)
+        own = next(place.solved for place in places if view.keyframe_id in place.keyframe_ids)
+        if isinstance(own, Refusal) and not own.is_place:  # two views would ask for less
+            return _verification(own.support, own.reason, None, False)
         return self._by_two_views(query, view, matches)
 
     def _under_pose(
@@ -221,11 +260,26 @@ def _agree(one: PnpSolution, other: PnpSolution) -> bool:
     return bool(apart @ np.linalg.solve(spread, apart) < 9 or np.linalg.norm(apart) < 0.5)
 
 
-def _estimate(solution: PnpSolution, keyframes: np.ndarray) -> PoseEstimate:
-    counted = Counter(keyframes.tolist()).most_common()
+def _best(places: Sequence[Place]) -> Place | Refusal:
+    """The place with most inliers, unless another one has nearly as many."""
+    solved = [(p, p.solved) for p in places if isinstance(p.solved, PnpSolution)]
+    if not solved:
+        return next(place.solved for place in places if isinstance(place.solved, Refusal))
+    solved.sort(key=lambda pair: -pair[1].support.num_inliers)
+    (place, best), *rivals = solved
+    for _, rival in rivals:
+        enough = rival.support.num_inliers >= _RIVAL * best.support.num_inliers
+        if enough and not _agree(best, rival):
+            numbers = f'{best.support.num_inliers} and {rival.support.num_inliers}'
+            return Refusal(f'two places of the map fit alike, with {numbers} inliers')
+    return place
+
+
+def _estimate(place: Place) -> PoseEstimate:
+    assert isinstance(place.solved, PnpSolution)
     return PoseEstimate(
-        Pose.from_matrix(solution.pose),
-        solution.covariance,
-        solution.support.num_inliers,
-        tuple(keyframe for keyframe, _ in counted),
+        Pose.from_matrix(place.solved.pose),
+        place.solved.covariance,
+        place.solved.support.num_inliers,
+        place.seen_ids,
     )

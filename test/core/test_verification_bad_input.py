@@ -153,11 +153,13 @@ def test_points_that_all_lie_in_one_spot_or_on_a_line() -> None:
         refused(verify(seen(points, AWAY, rows, rng, 0.3, None), flat), '')
 
 
-@pytest.mark.parametrize('factor', [0.4, 0.75, 1.3, 2.5])
-def test_wrong_focal_length(factor: float) -> None:
+@pytest.mark.parametrize(
+    ('factor', 'reason'), [(0.4, ''), (0.75, ''), (1.3, 'intrinsics'), (2.5, 'intrinsics')]
+)
+def test_wrong_focal_length(factor: float, reason: str) -> None:
     query, view = scene()
     wrong = replace(CAMERA, fx=CAMERA.fx * factor, fy=CAMERA.fy * factor)
-    refused(verify(query, view, camera=wrong), 'intrinsics')
+    refused(verify(query, view, camera=wrong), reason)
 
 
 @pytest.mark.parametrize(
@@ -259,3 +261,19 @@ def test_a_distorted_camera_gives_the_pose_of_an_ideal_one() -> None:
     found = verify(replace(query, positions_px=pixels), view, camera=bent).pose
     assert ideal is not None and found is not None
     assert found.pose.position_m == pytest.approx(ideal.pose.position_m, abs=1e-3)
+
+
+def test_the_same_car_in_another_place_gives_no_pose() -> None:
+    """Forty matches fit a pose; two hundred other points in view look like nothing there."""
+    rng = np.random.default_rng(8)
+    car, there, here = (scattered(rng, n, (4, 9)) for n in (40, 200, 200))
+    shared, own, others = descriptors(rng, 40), descriptors(rng, 200), descriptors(rng, 200)
+    view = seen(np.concatenate([car, there]), HOME, np.concatenate([shared, own]), rng, 0.3)
+    # As many keypoints lie where the map's points fall: it is not they that are missing.
+    elsewhere = np.concatenate([car, there, here])
+    strange = np.concatenate([shared, descriptors(rng, 200), others])
+    query = seen(elsewhere, AWAY, strange, rng, 0.3, None)
+    config = replace(CONFIG, min_inlier_ratio=0.0, max_log_chance=0.0)
+    refused(verify(query, view_of(1, view, HOME), config=config), 'looks like', 'looks like')
+    trusting = replace(config, min_agreement=0.0)
+    assert verify(query, view_of(1, view, HOME), config=trusting).pose is not None
