@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image as PilImage
 from scenes import write_scene
 
+from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.evaluation.relocalization.figure import write_figure
+from cerfevpr_core.evaluation.relocalization.orb import EvenOrbDetector, evenly_spread
 from cerfevpr_core.evaluation.relocalization.result import Answer, Benchmark, Row, figures
 from cerfevpr_core.evaluation.relocalization.tables import (
     by_condition,
@@ -16,6 +19,7 @@ from cerfevpr_core.evaluation.relocalization.tables import (
     near_map,
     overall,
 )
+from cerfevpr_core.verification.detectors import OpenCvDetector
 
 pytestmark = pytest.mark.usefixtures('cache')
 
@@ -85,6 +89,28 @@ def test_the_figure_has_a_panel_for_each_kind_of_keypoints(tmp_path):
     write_figure(benchmark(*rows, ('landmarks', 'anywhere', 'sift')), tmp_path / 'two.png')
     one, two = (PilImage.open(tmp_path / f'{name}.png').size for name in ('one', 'two'))
     assert one[0] == two[0] and one[1] < two[1]
+
+
+def test_keypoints_are_taken_from_every_cell_before_any_gives_a_second():
+    strongest_first = np.array([[1, 1], [2, 2], [3, 3], [11, 1], [1, 11], [12, 2]], np.float32)
+    assert evenly_spread(strongest_first, 10.0).tolist() == [0, 3, 4, 1, 5, 2]
+    assert evenly_spread(np.zeros((0, 2), np.float32), 10.0).tolist() == []
+
+
+def test_even_keypoints_cover_what_the_strongest_leave_out():
+    image = np.full((240, 320, 3), 128, np.uint8)
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 2, (30, 40, 1), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    image += 8 * blocks  # weak corners everywhere
+    image[:120, :160] = 255 * blocks[:120, :160]  # strong ones in a quarter
+    config = VerificationConfig(detector='orb', num_keypoints=200)
+    even = EvenOrbDetector(config).detect(image)
+    strongest = OpenCvDetector(config, 'orb').detect(image)
+    inside, crowded = (
+        ((k.positions_px < [160, 120]).all(axis=1)).mean() for k in (even, strongest)
+    )
+    assert len(even) == len(even.descriptors) == len(even.points_m) == 200
+    assert inside < 0.6 < 0.9 < crowded
 
 
 @pytest.fixture

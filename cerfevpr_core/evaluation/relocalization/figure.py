@@ -8,11 +8,13 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from cerfevpr_core.evaluation.style import MUTED, SERIES, STYLE
+from cerfevpr_core.evaluation.style import MUTED, PANEL, SERIES, STYLE
 
 from .result import Benchmark, Row, figures
 
@@ -55,27 +57,25 @@ def _bars(axes: Axes, rows: Sequence[Row], conditions: Sequence[str]) -> None:
             {'facecolor': 'white', 'edgecolor': color} if filling else {'color': color}
         )
         axes.bar(at, [f.success for f in found], 0.86 * step, hatch=filling, linewidth=1, **light)
-        axes.hlines(
-            [f.ceiling for f in found],
-            at - step / 2,
-            at + step / 2,
-            color=color,
-            linewidth=2,
-            zorder=3,
-        )
+        ceilings = [f.ceiling for f in found]
+        for shade, linewidth in ((PANEL, 4.5), (color, 2.0)):  # a halo: bars have the same colour
+            axes.hlines(
+                ceilings, at - step / 2, at + step / 2, shade, linewidth=linewidth, zorder=3
+            )
     axes.set_xticks(range(len(conditions)), [c.replace(', ', '\n') for c in conditions])
     axes.set_ylim(0, 104)
     axes.grid(False, axis='x')
     axes.tick_params(length=0)
 
 
-def _legend(benchmark: Benchmark) -> list[Patch]:
+def _legend(benchmark: Benchmark) -> list[Artist]:
     sources = dict.fromkeys(row.candidates for row in benchmark.rows)
     matchings = dict.fromkeys(row.matching for row in benchmark.rows)
-    shown = [Patch(color=COLORS[name], label=f'candidates: {name}') for name in sources]
+    shown: list[Artist] = [
+        Patch(color=COLORS[name], label=f'candidates: {name}') for name in sources
+    ]
     for name in matchings:
         face = 'white' if FILLINGS[name] else MUTED
         label = f'matching: {name}'
         shown.append(Patch(facecolor=face, edgecolor=MUTED, hatch=FILLINGS[name], label=label))
-    shown.append(Patch(facecolor='white', edgecolor='white', label='line: ceiling'))
-    return shown
+    return [*shown, Line2D([], [], color=MUTED, linewidth=2, label='ceiling')]

@@ -13,21 +13,18 @@ from cerfevpr_core.verification.cameras import undistort
 from cerfevpr_core.verification.keypoints import Kind
 from cerfevpr_core.verification.map_view import CandidateView, MapView
 from cerfevpr_core.verification.matching import Matches
-from cerfevpr_core.verification.pnp import PnpSolution, solve
+from cerfevpr_core.verification.pnp import PnpSolution, Refusal, solve
 from cerfevpr_core.verification.pool import groups, pooled
 
 from .seen import WORDS, Seen
-
-NUM_NEIGHBOURS = 4  # whose points join those of a candidate
-_NEIGHBOUR_TURN_DEG = 45.0
 
 
 class Map:
     """The keyframes of a map, with those that see the same as each."""
 
-    def __init__(self, keyframes: Sequence[Seen]) -> None:
+    def __init__(self, keyframes: Sequence[Seen], config: VerificationConfig) -> None:
         self.keyframes = keyframes
-        self.neighbours = [_neighbours(i, keyframes) for i in range(len(keyframes))]
+        self.neighbours = [_neighbours(i, keyframes, config) for i in range(len(keyframes))]
 
     def candidate(self, number: int, kind: Kind) -> CandidateView:
         """A keyframe with its neighbours, as verification takes them."""
@@ -60,19 +57,19 @@ def locate(
     for ids in groups(candidates):
         pool = pooled(ideal, query.camera, [views[i] for i in ids], matches, config)
         found = solve(pool, query.camera, config)
-        if isinstance(found, str):
+        if isinstance(found, Refusal):
             continue
         if best is None or found.support.num_inliers > best.support.num_inliers:
             best = found
     return Pose.from_matrix(best.pose) if best else None
 
 
-def _neighbours(number: int, keyframes: Sequence[Seen]) -> list[int]:
+def _neighbours(number: int, keyframes: Sequence[Seen], config: VerificationConfig) -> list[int]:
     """The nearest other keyframes that look the same way and have points to give."""
     errors = np.array([pose_error(keyframes[number].pose, k.pose) for k in keyframes])
-    distances = np.where(errors[:, 1] <= _NEIGHBOUR_TURN_DEG, errors[:, 0], np.inf)
+    distances = np.where(errors[:, 1] <= config.max_neighbour_turn_deg, errors[:, 0], np.inf)
     has_points = np.array([k.keypoints[WORDS].has_point.any() for k in keyframes])
     distances[~has_points] = np.inf
     distances[number] = np.inf
-    near = np.argsort(distances, kind='stable')[:NUM_NEIGHBOURS]
+    near = np.argsort(distances, kind='stable')[: config.num_neighbours]
     return [int(i) for i in near if np.isfinite(distances[i])]

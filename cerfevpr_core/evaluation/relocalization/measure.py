@@ -20,8 +20,6 @@ from .matchings import Anywhere, InRegions, InWords, Matching
 from .result import Answer, Benchmark, Row
 from .seen import WORDS, Looker, Seen
 
-NUM_CANDIDATES = 5  # as in the paper
-
 # Shows how far it is: (frames, what is done, how many) -> the same frames.
 Track = Callable[[Iterable[PosedFrame], str, int], Iterable[PosedFrame]]
 
@@ -32,7 +30,7 @@ def measure(
     """Every `every`-th query of each condition against the whole map, one at a time."""
     looker = Looker(config, dict.fromkeys((WORDS, *kinds)))
     keyframes, words = _map(data, looker, track)
-    trial = Trial(Map(keyframes), words, config, kinds)
+    trial = Trial(Map(keyframes, config.verification), words, config, kinds)
     answers: dict[str, list[list[Answer]]] = {}
     for condition, frames in data.queries.items():
         numbers = range(0, len(frames), every)
@@ -79,9 +77,10 @@ class Trial:
         searched: dict[str, tuple[list[int], float]] = {}
         matched: dict[tuple[str, Kind, int], tuple[Matches, float]] = {}
         answers = []
+        num_candidates = self.config.verification.num_candidates
         for source, matching in self.combinations:
             if source.name not in searched:
-                searched[source.name] = _timed(source.search, query, NUM_CANDIDATES)
+                searched[source.name] = _timed(source.search, query, num_candidates)
             found, search_ms = searched[source.name]
             keys = [(matching.name, matching.kind, i) for i in self.map.around(found)]
             for key in keys:

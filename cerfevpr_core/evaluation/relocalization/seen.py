@@ -19,6 +19,8 @@ from cerfevpr_core.verification.depth import with_depth
 from cerfevpr_core.verification.detectors import Detector, load_detector
 from cerfevpr_core.verification.keypoints import Keypoints, Kind
 
+from .orb import EvenOrbDetector
+
 log = logging.getLogger(__name__)
 
 WORDS: Kind = 'orb'  # what words are made of, as in ORB-SLAM
@@ -58,9 +60,7 @@ class Looker:
 
     def __init__(self, config: Config, kinds: Iterable[Kind]) -> None:
         self.describer = _describer(config)
-        self.detectors: dict[Kind, Detector] = {
-            kind: load_detector(replace(config.verification, detector=kind)) for kind in kinds
-        }
+        self.detectors: dict[Kind, Detector] = {kind: _detector(config, kind) for kind in kinds}
 
     def look(self, frame: PosedFrame, camera: Camera, is_keyframe: bool = False) -> Seen:
         """Describe a frame; its keypoints have points where there is depth."""
@@ -84,6 +84,12 @@ class Looker:
         return Seen(
             frame.name, size, camera, frame.pose, found, seen.descriptors, landmarks, ms=ms
         )
+
+
+def _detector(config: Config, kind: Kind) -> Detector:
+    if kind == WORDS:
+        return EvenOrbDetector(config.verification)
+    return load_detector(replace(config.verification, detector=kind))
 
 
 def _describer(config: Config) -> Describer:
