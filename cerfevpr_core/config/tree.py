@@ -105,6 +105,7 @@ class GanConfig:
     cycle_weight: Annotated[float, Field(ge=0)] = 10.0  # lambda of eq. 1
     identity_weight: Annotated[float, Field(ge=0)] = 5.0
     detail_weight: Annotated[float, Field(ge=0)] = 0.0  # local structure stays as it is
+    order_weight: Annotated[float, Field(ge=0)] = 0.0  # what is brighter in a patch stays so
     pool_size: Annotated[int, Field(ge=0)] = 50  # generated images of earlier steps
     crop_px: Annotated[int, Field(ge=32, le=1024)] = 128  # side of the square the networks see
     batch_size: _Count = 1

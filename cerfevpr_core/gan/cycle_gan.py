@@ -9,13 +9,13 @@ import numpy as np
 from torch import Tensor, nn
 
 from cerfevpr_core.config import GanConfig
+from cerfevpr_core.gan.detail import detail_loss, order_loss
 from cerfevpr_core.gan.discriminator import Discriminator, frozen_features
 from cerfevpr_core.gan.generator import Generator
 from cerfevpr_core.gan.image_pool import ImagePool
 from cerfevpr_core.gan.objective import (
     adversarial_loss,
     cycle_loss,
-    detail_loss,
     discriminator_loss,
     identity_loss,
     rejection_loss,
@@ -60,6 +60,9 @@ class CycleGan(nn.Module):
         if config.detail_weight:
             changed = detail_loss(m, as_n) + detail_loss(n, as_m)
             losses['detail'] = config.detail_weight * changed
+        if config.order_weight:
+            turned = order_loss(m, as_n) + order_loss(n, as_m)
+            losses['order'] = config.order_weight * turned
         return losses, as_m.detach(), as_n.detach()
 
     def discriminators_loss(

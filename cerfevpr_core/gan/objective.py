@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_FAINT = 0.04  # a deviation of ten grey levels of 255; less in the original is no detail
-
 Adversarial = Literal['least_squares', 'cross_entropy']
 
 
@@ -50,24 +48,6 @@ def cycle_loss(m: Tensor, cycled_m: Tensor, n: Tensor, cycled_n: Tensor) -> Tens
 def identity_loss(m: Tensor, f_of_m: Tensor, n: Tensor, g_of_n: Tensor) -> Tensor:
     """E|F(m) - m| + E|G(n) - n|: what is in the wanted condition already stays as it is."""
     return F.l1_loss(f_of_m, m) + F.l1_loss(g_of_n, n)
-
-
-def detail_loss(before: Tensor, after: Tensor) -> Tensor:
-    """How much of the local structure changed, 0 to 2: one less its correlation in 9 x 9 pixels.
-
-    Brightness, contrast and colour may change freely, edges may not: keypoints live on them. What
-    a translation presses to next to nothing counts as lost.
-    """
-    x, y = before.mean(dim=1, keepdim=True), after.mean(dim=1, keepdim=True)  # (B, 1, H, W)
-    x, y = x - _local_mean(x), y - _local_mean(y)
-    variances = _local_mean(x * x) * _local_mean(y * y)
-    correlation = _local_mean(x * y) / (variances + _FAINT**4).sqrt()
-    visible = _local_mean(x * x) / (_local_mean(x * x) + _FAINT**2)  # a clear sky has no detail
-    return (visible * (1 - correlation)).mean()
-
-
-def _local_mean(image: Tensor) -> Tensor:
-    return F.avg_pool2d(image, 9, stride=1, padding=4, count_include_pad=False)
 
 
 def _judged(kind: Adversarial, logits: Sequence[Tensor], wanted: float) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from cerfevpr_core.landmarks.landmarks import Landmarks
 
@@ -80,13 +82,21 @@ def _match(query: Landmarks, candidates: Sequence[Landmarks]) -> list[LandmarkMa
 _NOTHING = np.zeros(0, np.float32)
 
 
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api='blas')
+
+
 def _similarities(query: Landmarks, candidates: Sequence[Landmarks]) -> NDArray[np.float32]:
     """Eq. 3 of all pairs: (K, Lq, L); -1, the least, where a candidate has fewer than L."""
     features = _padded([c.features for c in candidates])  # (K, L, D)
     count, most, dim = features.shape
     if not (most and len(query)):
         return np.zeros((count, len(query), 0), np.float32)
-    similar = (features.reshape(-1, dim) @ query.features.T).reshape(count, most, len(query))
+    # A fraction of a millisecond: on a busy robot threads would wait for one another far longer.
+    with _blas().limit(limits=1):
+        similar = features.reshape(-1, dim) @ query.features.T
+    similar = similar.reshape(count, most, len(query))
     for row, candidate in zip(similar, candidates, strict=True):
         row[len(candidate) :] = -np.inf
     return np.ascontiguousarray(similar.transpose(0, 2, 1))

@@ -27,6 +27,7 @@ def commands(page: Path) -> list[str]:
     [
         'map.md',
         'evaluate.md',
+        'landmarks.md',
         'settings.md',
         'train.md',
         'generators.md',

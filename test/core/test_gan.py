@@ -11,13 +11,13 @@ from samples import picture
 
 from cerfevpr_core.config import GanConfig
 from cerfevpr_core.gan.cycle_gan import CycleGan
+from cerfevpr_core.gan.detail import detail_loss, order_loss
 from cerfevpr_core.gan.discriminator import PatchDiscriminator
 from cerfevpr_core.gan.generator import Generator
 from cerfevpr_core.gan.image_pool import ImagePool
 from cerfevpr_core.gan.objective import (
     adversarial_loss,
     cycle_loss,
-    detail_loss,
     discriminator_loss,
     identity_loss,
 )
@@ -98,6 +98,25 @@ def test_the_detail_loss_lets_brightness_and_contrast_change_but_not_edges() -> 
     assert detail_loss(0 * before, before) == 0  # there was nothing to lose
 
 
+def test_the_order_loss_lets_light_change_but_not_what_is_brighter() -> None:
+    before = images(1)
+    assert order_loss(before, before) == pytest.approx(0, abs=0.02)
+    assert order_loss(before, 0.3 * before) == pytest.approx(0, abs=0.02)  # darker
+    assert order_loss(before, before**2) < 0.1  # with other contrast
+    assert order_loss(before, 1 - before) > 1  # turned round
+    assert order_loss(before, 0 * before) > 0.1  # nothing is brighter than anything
+    assert order_loss(before, before.roll(16, dims=3)) > 0.3  # another place
+    assert order_loss(0 * before, before) == 0  # there was nothing to turn round
+
+
+def test_the_order_loss_sees_a_slope_that_turns_beside_detail() -> None:
+    """As where the sky, brighter than the house before it, becomes black."""
+    stripes = torch.where(torch.arange(64) % 8 < 3, 0.2, 0.0).expand(1, 3, 64, 64)
+    slope = torch.linspace(0, 0.5, 64)[:, None].expand(64, 64)
+    kept = order_loss(stripes + slope, stripes + 0.5 * slope)
+    assert order_loss(stripes + slope, stripes + slope.flip(0)) > 3 * kept + 0.1
+
+
 def test_the_second_terms_are_not_those_the_paper_misprints() -> None:
     """G(F(n)) and D_M(F(n)): with an F that fails on n alone, both must say so."""
     gan = CycleGan(TINY)
@@ -119,6 +138,16 @@ def test_the_weights_of_eq_1_scale_their_parts() -> None:
     assert b['cycle'].item() == pytest.approx(2 * a['cycle'].item())
     assert b['adversarial'].item() == pytest.approx(3 * a['adversarial'].item())
     assert b['identity'].item() == pytest.approx(a['identity'].item())
+    assert 'detail' not in a and 'order' not in a  # by default
+    heavy = GanConfig(**{**vars(TINY), 'detail_weight': 2.0, 'order_weight': 5.0})
+    light.config = heavy
+    c, as_m, as_n = light.generators_losses(m, n)
+    assert c['detail'].item() == pytest.approx(
+        2 * (detail_loss(m, as_n) + detail_loss(n, as_m)).item()
+    )
+    assert c['order'].item() == pytest.approx(
+        5 * (order_loss(m, as_n) + order_loss(n, as_m)).item()
+    )
 
 
 def test_discriminators_teach_generators_but_do_not_learn_from_their_step() -> None:
