@@ -49,11 +49,15 @@ class InWords:
         return Matches(pairs, similarities)
 
 
-def _for_kind(config: VerificationConfig, kind: Kind) -> VerificationConfig:
-    """Bits match up to ORB-SLAM's distance, so that only what constrains them differs."""
+def settings_of(config: VerificationConfig, kind: Kind) -> VerificationConfig:
+    """Those of a kind of keypoints: bits match up to ORB-SLAM's distance.
+
+    Nor does ORB-SLAM ask whether the rest of the map looks as a pose says. Bits hardly ever do in
+    another light: the bar would refuse half of their true poses, and they have few false ones.
+    """
     if kind != WORDS:
         return config
-    return replace(config, min_similarity=1 - 2 * MAX_DISTANCE / NUM_BITS)
+    return replace(config, min_similarity=1 - 2 * MAX_DISTANCE / NUM_BITS, min_agreement=0.0)
 
 
 class InRegions:
@@ -62,7 +66,7 @@ class InRegions:
     name = 'regions'
 
     def __init__(self, config: VerificationConfig, kind: Kind) -> None:
-        self.config, self.kind = _for_kind(config, kind), kind
+        self.config, self.kind = settings_of(config, kind), kind
         self.needs: tuple[str, ...] = (kind, 'landmarks')
 
     def match(self, query: Seen, keyframe: Seen) -> Matches:
@@ -77,7 +81,7 @@ class Anywhere:
     name = 'anywhere'
 
     def __init__(self, config: VerificationConfig, kind: Kind) -> None:
-        self.config, self.kind = _for_kind(config, kind), kind
+        self.config, self.kind = settings_of(config, kind), kind
         self.needs: tuple[str, ...] = (kind,)
 
     def match(self, query: Seen, keyframe: Seen) -> Matches:

@@ -16,7 +16,7 @@ from cerfevpr_core.verification.matching import Matches
 
 from .candidates import Candidates, LandmarkCandidates, WordCandidates, Words
 from .locate import Locator, Map
-from .matchings import Anywhere, InRegions, InWords, Matching
+from .matchings import Anywhere, InRegions, InWords, Matching, settings_of
 from .result import Answer, Benchmark, Row
 from .seen import WORDS, Looker, Seen
 
@@ -58,7 +58,7 @@ class Trial:
 
     def __init__(self, built: Map, words: Words, config: Config, kinds: Sequence[Kind]) -> None:
         self.map, self.config = built, config
-        self.locator = Locator(config.verification)
+        self.locators = {k: Locator(settings_of(config.verification, k)) for k in kinds}
         keyframes = built.keyframes
         sources = (
             WordCandidates(words, keyframes),
@@ -104,7 +104,7 @@ class Trial:
         kind = matching.kind
         candidates = [self.map.candidate(i, kind) for i in found]
         by_id = dict(zip(self.map.around(found), matches, strict=True))
-        pose, ms = _timed(self.locator.locate, query, kind, candidates, by_id)
+        pose, ms = _timed(self.locators[kind].locate, query, kind, candidates, by_id)
         return pose_error(pose, query.pose) if pose else None, ms
 
 
