@@ -193,11 +193,15 @@ class Replay(Node):
         return self.count_publishers(self.subscription.topic_name)
 
     def _camera(self) -> Camera | None:
-        given, images = self.options['camera'], self.options['images']
+        if given := self.options['camera']:
+            return read_camera(Path(given).expanduser())
+        images = self.options['images']
         beside = Path(images).expanduser() / 'camera.yaml'
-        if not given and not (images and beside.is_file()):
+        try:
+            return read_camera(beside) if images and beside.is_file() else None
+        except ConfigError as error:  # nobody asked for it: the images can be played all the same
+            self.get_logger().warning(f'no camera_info: {error}')
             return None
-        return read_camera(Path(given).expanduser() if given else beside)
 
     def _require_known(self) -> None:
         known = {*_DEFAULTS, 'use_sim_time', 'start_type_description_service'}

@@ -105,6 +105,20 @@ def test_a_calibration_beside_the_images_is_played_with_the_stamps_of_the_images
         assert info.header.frame_id == 'dashboard'
 
 
+def test_a_file_beside_the_images_that_is_no_calibration_is_named_and_they_are_played(
+    client, route, tmp_path
+):
+    stand_in = StandIn(client, 'other_yaml')
+    images = tmp_path / 'images'
+    images.mkdir()
+    (images / '000000.jpg').hardlink_to(route.night / '000000.jpg')
+    (images / 'camera.yaml').write_text('exposure_ms: 5')
+    with node('replay', tmp_path, 'other_yaml', {'images': str(images)}) as replay:
+        assert replay.code() == 0, replay.output
+    assert 'no camera_info: ' in replay.output and 'calibration' in replay.output
+    assert len(stand_in.heard) == 1 and stand_in.infos == []
+
+
 def test_a_bag_is_played_with_the_calibration_that_is_given(client, route, tmp_path):
     stand_in = StandIn(client, 'bag_camera')
     bag = write_bag(tmp_path / 'bag', route.images[:2], 'mcap')
