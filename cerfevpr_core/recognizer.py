@@ -15,7 +15,7 @@ from PIL import Image as PilImage
 
 from cerfevpr_core.config import Config, load_config, model_settings, settings
 from cerfevpr_core.describer import Describer, Descriptor
-from cerfevpr_core.errors import MapError
+from cerfevpr_core.errors import MapError, WeightsError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.images import Image, shrink
 from cerfevpr_core.landmarks.landmarks import Landmarks, pack
@@ -134,6 +134,11 @@ class PlaceRecognizer:
         seen = self.describer.see(image)
         return View(image, seen.descriptor, self.describer.selector.select(seen.patches))
 
+    def rank(self, view: View, top_k: int) -> list[Candidate]:
+        """The candidates of a view in the order of `recognize`, which also verifies them."""
+        candidates = self._search(view, top_k)
+        return self._rerank(view, candidates)
+
     def close(self) -> None:
         """Close the map."""
         self.place_map.close()
@@ -188,14 +193,15 @@ def map_settings(folder: Path) -> dict[str, Any]:
 
 def matching_describer(config: Config, place_map: PlaceMap) -> Describer:
     """The describer for a map, with what was fitted on it. Raises MapError if it is another."""
-    describer = Describer(config)
-    ours, theirs = model_settings(describer.config), place_map.manifest.settings
-    differing = [
-        f'{name} is {ours[name]}, the map has {theirs.get(name)}'
-        for name in ours
-        if not name.endswith('.weights') and _plain(ours[name]) != _plain(theirs.get(name))
-    ]
-    place_map.require(describer.fingerprint, differing)
+    try:
+        describer = Describer(config)
+    except WeightsError:
+        # The map's landmarks are of its own features: that the model is another says more.
+        landmarks = replace(config.landmarks, selection='none')
+        _require_same_model(Describer(replace(config, landmarks=landmarks)), place_map)
+        raise
+    _require_same_model(describer, place_map)
+    theirs = place_map.manifest.settings
     wanted, known = describer.selector.selection, theirs['landmarks.selection']
     if wanted not in ('none', known):
         raise MapError(
@@ -210,6 +216,16 @@ def matching_describer(config: Config, place_map: PlaceMap) -> Describer:
         )
     describer.load_fitted(place_map.manifest.fitted)
     return describer
+
+
+def _require_same_model(describer: Describer, place_map: PlaceMap) -> None:
+    ours, theirs = model_settings(describer.config), place_map.manifest.settings
+    differing = [
+        f'{name} is {ours[name]}, the map has {theirs.get(name)}'
+        for name in ours
+        if not name.endswith('.weights') and _plain(ours[name]) != _plain(theirs.get(name))
+    ]
+    place_map.require(describer.fingerprint, differing)
 
 
 def new_manifest(describer: Describer, verifies: bool = False) -> Manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 
+import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Quaternion
 from geometry_msgs.msg import Pose as PoseMsg
@@ -98,6 +99,23 @@ def camera_from_msg(msg: CameraInfo, rectified: bool = False) -> Camera:
         cx=float(cx - msg.roi.x_offset) / binning_x,
         cy=float(cy - msg.roi.y_offset) / binning_y,
         distortion=_NO_DISTORTION if rectified else _distortion(msg),
+    )
+
+
+def camera_to_msg(camera: Camera, header: Header) -> CameraInfo:
+    """The message of a camera whose image is neither binned nor cut."""
+    k = camera.matrix()
+    projection = np.hstack([k, np.zeros((3, 1))])
+    is_plumb_bob = len(camera.distortion) <= len(_NO_DISTORTION)
+    return CameraInfo(
+        header=header,
+        width=camera.width_px,
+        height=camera.height_px,
+        distortion_model='plumb_bob' if is_plumb_bob else 'rational_polynomial',
+        d=list(camera.distortion),
+        k=k.ravel(),
+        r=np.eye(3).ravel(),
+        p=projection.ravel(),
     )
 
 

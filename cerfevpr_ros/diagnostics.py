@@ -20,14 +20,20 @@ class ServiceRecord:
         self.num_answered = 0
         self.num_rejected = 0
         self.last_reason = ''
+        self.num_posed = 0
+        self.last_pose_reason = ''
         self._stages: deque[dict[str, float]] = deque(maxlen=_WINDOW)
         self._answered_at_s: deque[float] = deque(maxlen=_WINDOW)
         self._lock = threading.Lock()
 
-    def answered(self, stage_ms: dict[str, float]) -> None:
-        """An image got its answer."""
+    def answered(
+        self, stage_ms: dict[str, float], has_pose: bool = False, pose_reason: str = ''
+    ) -> None:
+        """An image got its answer, and a pose or the reason why not."""
         with self._lock:
             self.num_answered += 1
+            self.num_posed += has_pose
+            self.last_pose_reason = pose_reason or self.last_pose_reason
             self._stages.append(dict(stage_ms))
             self._answered_at_s.append(time.monotonic())
 
@@ -48,6 +54,8 @@ class ServiceRecord:
             'images dropped for a newer one': str(num_dropped),
             'images rejected': str(self.num_rejected),
             'last rejection': self.last_reason or '-',
+            'images with a pose': str(self.num_posed),
+            'last reason for no pose': self.last_pose_reason or '-',
             'rate (Hz)': f'{(len(at_s) - 1) / span_s:.1f}' if span_s else '-',
         }
         for stage in stages[-1] if stages else ():

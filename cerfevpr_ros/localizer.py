@@ -1,8 +1,9 @@
-"""The localizer: camera images in, place matches and candidate keyframes out."""
+"""The localizer: camera images in; place matches, candidate keyframes and poses out."""
 
 from __future__ import annotations
 
 import gc
+import math
 import signal
 import sys
 import threading
@@ -47,8 +48,10 @@ _CAMERA = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _NUM_RECENT = 32
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
-ImageMsg: TypeAlias = Image | CompressedImage
+# Instead of one that tells no intrinsics: with none at all the map's own camera would be taken.
+_NO_CAMERA = Camera(0, 0, math.nan, math.nan, math.nan, math.nan)
 
+ImageMsg: TypeAlias = Image | CompressedImage
 
 _OWN = frozenset({'autostart', 'map_frame', 'image_is_rectified'})
 
@@ -93,16 +96,19 @@ class Localizer(LifecycleNode):
             self.get_logger().error(told)
             self.close()
             return TransitionCallbackReturn.FAILURE
-        place_map = self.recognizer.place_map
+        place_map, config = self.recognizer.place_map, self.recognizer.config
+        verifies = self.recognizer.relocalizer is not None
+        poses = f'poses by {config.verification.detector} keypoints'
         self.get_logger().info(
-            f'{len(place_map)} keyframes from {place_map.folder}, '
-            f'method {self.recognizer.config.method}'
+            f'{len(place_map)} keyframes from {place_map.folder}, method {config.method}, '
+            + (poses if verifies else 'no poses: the map keeps no keypoints')
         )
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the camera."""
         self.record = ServiceRecord()
+        self.camera = None
         self._recent_stamps_ns.clear()
         self.worker = NewestWorker(self._serve)
         self._listening = [
@@ -164,7 +170,7 @@ class Localizer(LifecycleNode):
         try:
             self.camera = camera_from_msg(msg, self.is_rectified)
         except CerfeVPRError as error:
-            self.camera = None
+            self.camera = _NO_CAMERA
             self.get_logger().warning(f'no poses: {error}', throttle_duration_sec=5.0)
 
     def _serve(self, msg: ImageMsg) -> None:
@@ -185,7 +191,7 @@ class Localizer(LifecycleNode):
             raise  # the worker logs where it happened
         found.stage_ms.update(clock.stage_ms)
         self._publish(found, msg.header)
-        self.record.answered(found.stage_ms)
+        self.record.answered(found.stage_ms, found.pose is not None, found.pose_reason or '')
 
     def _publish(self, found: Recognition, header: Header) -> None:
         try:

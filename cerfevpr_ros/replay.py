@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import signal
 import sys
 import threading
@@ -12,20 +11,23 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import try_shutdown
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from cerfevpr_core.data.frames import BagFrames, FolderFrames, Frame, FrameSource
+from cerfevpr_core.data.positions import read_camera
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError
+from cerfevpr_core.geometry import Camera
 from cerfevpr_msgs.msg import PlaceMatchArray
-from cerfevpr_ros.conversions import image_to_msg, stamp_to_ns
+from cerfevpr_ros.answer_lines import answer_line, in_words
+from cerfevpr_ros.conversions import camera_to_msg, image_to_msg, stamp_to_ns
 from cerfevpr_ros.logs import forward_logs
 from cerfevpr_ros.parameters import own_parameter
 
@@ -36,6 +38,7 @@ _DEFAULTS: dict[str, str | int | float] = {
     'images': '',  # a folder of jpg and png files, or:
     'bag': '',  # a rosbag2, sqlite3 or mcap
     'topic': '',  # the bag's image topic, if it has several
+    'camera': '',  # a ROS calibration YAML; without it camera.yaml in the folder, if there
     'first': 0,  # the first image to play, and
     'every': 1,  # every so many images from there
     'rate_hz': 0.0,  # 0: the next image once the last one is answered
@@ -47,13 +50,18 @@ _DEFAULTS: dict[str, str | int | float] = {
 
 
 class Replay(Node):
-    """Publishes `image`, stamped with the time of sending, and listens to the answers."""
+    """Publishes `image`, and `camera_info` where the camera is known, and listens to the answers.
+
+    Both are stamped with the time of sending.
+    """
 
     def __init__(self) -> None:
         super().__init__('replay', automatically_declare_parameters_from_overrides=True)
         self.options = {name: own_parameter(self, name, d) for name, d in _DEFAULTS.items()}
         self._require_known()
         self.publisher = self.create_publisher(Image, 'image', _RELIABLE)
+        self.camera = self._camera()
+        self.camera_infos = self.create_publisher(CameraInfo, 'camera_info', _RELIABLE)
         self.subscription = self.create_subscription(
             PlaceMatchArray, 'localizer/place_matches', self._on_answer, _RELIABLE
         )
@@ -121,19 +129,21 @@ class Replay(Node):
     def _publish(self, frame: Frame) -> int:
         stamp = self.get_clock().now()
         header = Header(stamp=stamp.to_msg(), frame_id=self.options['frame_id'])
+        if self.camera is not None:  # first: the image is answered with the camera known then
+            self.camera_infos.publish(camera_to_msg(self.camera, header))
         self.publisher.publish(image_to_msg(frame.image, header))
         return int(stamp.nanoseconds)
 
     def _conclude(self, name: str, stamp_ns: int, log: TextIO | None) -> bool:
         answer = self._wait(stamp_ns)
-        line = _summary(name, stamp_ns, answer)
+        line = answer_line(name, stamp_ns, answer)
         if log is not None:
             log.write(json.dumps(line) + '\n')
             log.flush()
         if answer is None:
             self.get_logger().warning(f'{name}: no answer')
         elif log is None:
-            self.get_logger().info(_in_words(line))
+            self.get_logger().info(in_words(line))
         return answer is not None
 
     def _wait(self, stamp_ns: int) -> tuple[PlaceMatchArray, float] | None:
@@ -182,41 +192,22 @@ class Replay(Node):
     def _num_answering(self) -> int:
         return self.count_publishers(self.subscription.topic_name)
 
+    def _camera(self) -> Camera | None:
+        if given := self.options['camera']:
+            return read_camera(Path(given).expanduser())
+        images = self.options['images']
+        beside = Path(images).expanduser() / 'camera.yaml'
+        try:
+            return read_camera(beside) if images and beside.is_file() else None
+        except ConfigError as error:  # nobody asked for it: the images can be played all the same
+            self.get_logger().warning(f'no camera_info: {error}')
+            return None
+
     def _require_known(self) -> None:
         known = {*_DEFAULTS, 'use_sim_time', 'start_type_description_service'}
         for name in self.get_parameters_by_prefix(''):
             if name not in known and not name.startswith('qos_overrides.'):
                 raise ConfigError(f'unknown setting {name}; there are {", ".join(_DEFAULTS)}')
-
-
-def _summary(
-    name: str, stamp_ns: int, answer: tuple[PlaceMatchArray, float] | None
-) -> dict[str, Any]:
-    if answer is None:
-        return {'image': name, 'answered': False}
-    msg, latency_ms = answer
-    stage_ms = dict(zip(msg.stages, map(float, msg.stage_ms), strict=True))
-    return {
-        'image': name,
-        'answered': True,
-        'stamp_ns': stamp_ns,
-        'decision': ('UNKNOWN', 'MATCH', 'AMBIGUOUS')[msg.decision],
-        'keyframe_ids': [m.keyframe_id for m in msg.matches],
-        'similarities': [float(m.similarity) for m in msg.matches],
-        'latency_ms': latency_ms,
-        'stage_ms': stage_ms,
-        'map_id': msg.map_id,
-        'model_fingerprint': msg.model_fingerprint,
-    }
-
-
-def _in_words(line: dict[str, Any]) -> str:
-    best = f'keyframe {line["keyframe_ids"][0]}, ' if line['keyframe_ids'] else ''
-    similarity = line['similarities'][0] if line['similarities'] else math.nan
-    return (
-        f'{line["image"]}: {line["decision"]} {best}similarity {similarity:.3f}, '
-        f'{line["latency_ms"]:.0f} ms'
-    )
 
 
 def main(arguments: list[str] | None = None) -> int:

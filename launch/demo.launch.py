@@ -3,8 +3,10 @@
     ros2 launch cerfevpr_ros demo.launch.py
     ros2 launch cerfevpr_ros demo.launch.py map:=DIR images:=DIR
 
-Without arguments it plays the drawn route by night, in a map of the same street in summer; the
-first time it draws both and builds the map, which takes about a minute.
+Without arguments it plays the drawn route by night, in a map of the same street in summer that
+knows depth, so that there are poses; the first time it draws both and builds the map, which takes
+a minute or two. Images of a folder get poses if camera.yaml lies beside them and the map knows
+depth.
 """
 
 from pathlib import Path
@@ -24,7 +26,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 
-IMAGE = '/replay/image'
+IMAGE, CAMERA_INFO = '/replay/image', '/replay/camera_info'
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -62,11 +64,11 @@ def _nodes(context, *args, **kwargs):
                 'rate_hz': ParameterValue(LaunchConfiguration('rate_hz'), value_type=float),
             }
         ],
-        remappings=[('image', IMAGE)],
+        remappings=[('image', IMAGE), ('camera_info', CAMERA_INFO)],
         output='screen',
         on_exit=lambda event, context: None if context.is_shutdown else [Shutdown()],
     )
-    arguments = {'map': place_map, 'image': IMAGE}.items()
+    arguments = {'map': place_map, 'image': IMAGE, 'camera_info': CAMERA_INFO}.items()
     return [
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(localize), launch_arguments=arguments

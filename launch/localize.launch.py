@@ -2,7 +2,8 @@
 
     ros2 launch cerfevpr_ros localize.launch.py map:=DIR image:=/camera/image_raw
 
-The compressed images of the same camera are heard as well, at TOPIC/compressed.
+The compressed images of the same camera are heard as well, at TOPIC/compressed. With its
+calibration, camera_info beside the image topic, and a map built with depth there are poses.
 """
 
 from pathlib import Path
@@ -53,7 +54,7 @@ def _localizer(context, *args, **kwargs):
         raise RuntimeError(f'params_file:={params_file} does not exist')
     image = LaunchConfiguration('image').perform(context)
     camera_info = LaunchConfiguration('camera_info').perform(context)
-    camera_info = camera_info or f'{image.rpartition("/")[0]}/camera_info'
+    camera_info = camera_info or ''.join(image.rpartition('/')[:2]) + 'camera_info'
     # Typed, or a map called 007 would arrive as a number.
     own = {
         'map.path': ParameterValue(LaunchConfiguration('map'), value_type=str),

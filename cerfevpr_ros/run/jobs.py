@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cerfevpr_core.config import Config
+from cerfevpr_core.data.depth_images import DepthImages
 from cerfevpr_core.data.drawn_route import DrawnRoute, write_traverse
 from cerfevpr_core.data.frames import (
     BagFrames,
@@ -18,7 +19,7 @@ from cerfevpr_core.data.frames import (
     FrameSource,
     frame_number,
 )
-from cerfevpr_core.data.positions import PoseTable
+from cerfevpr_core.data.positions import PoseTable, read_camera
 from cerfevpr_core.errors import ConfigError
 from cerfevpr_core.mapping import Extras, build_map
 
@@ -102,12 +103,21 @@ def _bag_job(options: argparse.Namespace) -> Job:
 
 
 def drawn_route_map(folder: Path) -> tuple[Path, Path]:
-    """The drawn route's map and the images to play in it, made below `folder` if need be."""
-    job = _drawn_job(folder / 'route', None, lambda what: lambda done, count: None)
-    place_map = folder / f'route-map-{job.map_key[:12]}'
+    """The drawn route's map and the images to play in it, made below `folder` if need be.
+
+    The map knows depth, so that the images get poses.
+    """
+    silent = lambda what: lambda done, count: None  # noqa: E731
+    summer, night = _draw_route(folder / 'route-with-depth', silent, depth=True)
+    place_map = folder / f'map-with-depth-{_key(summer)[:12]}'
     if not place_map.exists():
-        build_map(job.map_frames, place_map, Config(), Extras(poses=job.map_poses))
-    return place_map, Path(job.replay['images'])
+        known = Extras(
+            poses=PoseTable(summer / 'poses.txt'),
+            camera=read_camera(summer / 'camera.yaml'),
+            depth=DepthImages(summer / 'depth'),
+        )
+        build_map(FolderFrames(summer), place_map, Config(), known)
+    return place_map, night
 
 
 def _drawn_job(folder: Path, tolerance: int | None, draw: Callable[[str], Progress]) -> Job:
@@ -124,14 +134,18 @@ def _drawn_job(folder: Path, tolerance: int | None, draw: Callable[[str], Progre
     )
 
 
-def _draw_route(folder: Path, draw: Callable[[str], Progress]) -> tuple[Path, Path]:
+def _draw_route(
+    folder: Path, draw: Callable[[str], Progress], depth: bool = False
+) -> tuple[Path, Path]:
     """Two traverses: summer for the map; night, from the other lane, for the queries."""
     summer, night = folder / 'summer_centre', folder / 'night_shifted'
     route = DrawnRoute()
     for out, condition, viewpoint in ((summer, 'summer', 'centre'), (night, 'night', 'shifted')):
         if not out.exists():
             out.parent.mkdir(parents=True, exist_ok=True)
-            write_traverse(route, out, condition, viewpoint, progress=draw(f'drawing {out.name}'))
+            has_depth = depth and out == summer
+            progress = draw(f'drawing {out.name}')
+            write_traverse(route, out, condition, viewpoint, has_depth, progress)
     return summer, night
 
 

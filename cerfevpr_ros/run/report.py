@@ -31,13 +31,16 @@ def write_run_report(job: Job, answers: Answers, folder: Path, file: Path, comma
     ids, vectors = recognizer.place_map.store.vectors()
     descriptors: dict[str, Descriptor] = {}
     pictures: dict[str, bytes] = {}
+    firsts_of_core: dict[str, int] = {}
     for frame in track(job.query_frames, 'describing the queries for the report', job.num_queries):
-        descriptors[frame.name] = recognizer.describe(frame.image).descriptor
+        view = recognizer.describe(frame.image)
+        descriptors[frame.name] = view.descriptor
+        firsts_of_core[frame.name] = recognizer.rank(view, 1)[0].keyframe_id
         pictures[frame.name] = jpeg_of(frame.image)
     lines = [line for line in answers.lines if line['image'] in descriptors]
     similarity = np.array([vectors @ descriptors[line['image']] for line in lines])
     firsts = [line['keyframe_ids'][0] if line.get('keyframe_ids') else -1 for line in lines]
-    agreeing = sum(ids[row.argmax()] == i for row, i in zip(similarity, firsts, strict=True))
+    agreeing = sum(firsts_of_core[e['image']] == i for e, i in zip(lines, firsts, strict=True))
     report = Report(
         'Place recognition: a run through the ROS 2 nodes',
         job.title,
@@ -62,7 +65,7 @@ def write_run_report(job: Job, answers: Answers, folder: Path, file: Path, comma
     shown = [_pair(line, answers, pictures) for line in sample]
     write_match_sheet(shown, file.with_name('matches.png'))
     recognizer.close()
-    return int(agreeing)
+    return agreeing
 
 
 def _numbers(answers: Answers) -> list[tuple[str, str, str]]:

@@ -19,6 +19,16 @@ def image_msg(image: np.ndarray, number: int, frame_id: str = 'front_camera'):
     return image_to_msg(image, Header(stamp=stamp, frame_id=frame_id))
 
 
+def camera_info_msg(camera, number: int = 0):
+    """A CameraInfo, stamped by the number of its image."""
+    from std_msgs.msg import Header
+
+    from cerfevpr_ros.conversions import camera_to_msg, ns_to_stamp
+
+    stamp = ns_to_stamp(START_NS + number)
+    return camera_to_msg(camera, Header(stamp=stamp, frame_id='front_camera'))
+
+
 def number_of(msg) -> int:
     """The number of the image that a message was made of, or answers."""
     from cerfevpr_ros.conversions import stamp_to_ns

@@ -26,6 +26,7 @@ from cerfevpr_core.pixel_formats import decode_compressed
 from cerfevpr_ros import bridge
 from cerfevpr_ros.conversions import (
     camera_from_msg,
+    camera_to_msg,
     depth_from_msg,
     image_from_compressed_msg,
     image_from_msg,
@@ -195,6 +196,16 @@ def test_a_camera_without_calibration_or_with_another_distortion_is_refused():
     msg = CameraInfo(k=K, distortion_model='rational_polynomial', d=[0.1] * 8)
     with pytest.raises(CerfeVPRError, match=r"'rational_polynomial' with 8 numbers"):
         camera_from_msg(msg)
+
+
+@pytest.mark.parametrize('distortion', [(0.1, 0.2, 0.3, 0.4, 0.5), (0.0,) * 5])
+def test_a_camera_survives_its_message(distortion):
+    camera = Camera(640, 480, 500, 510, 320, 240, distortion)
+    header = Header(frame_id='camera')
+    msg = camera_to_msg(camera, header)
+    assert msg.header == header and camera_from_msg(msg) == camera
+    ideal = Camera(640, 480, 500, 510, 320, 240)
+    assert camera_from_msg(msg, rectified=True) == ideal  # its projection is that of K
 
 
 def test_stamps_keep_every_nanosecond():

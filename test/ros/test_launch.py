@@ -77,6 +77,7 @@ def test_localize_declares_its_arguments_and_only_the_map_must_be_given():
     assert arguments == {
         'map': None,
         'image': '/camera/image_raw',
+        'camera_info': '',
         'namespace': '',
         'use_sim_time': 'false',
         'autostart': 'true',
@@ -95,11 +96,12 @@ def start(tmp_path, file: str, *arguments: str) -> Process:
 
 @needs_ros2_launch
 def test_localize_starts_a_localizer_that_answers_and_ends_with_ctrl_c(client, route, tmp_path):
-    arguments = [f'map:={route.place_map}', 'image:=/launched/image', 'namespace:=launched']
+    arguments = [f'map:={route.place_map}', 'image:=image', 'namespace:=launched']
     with start(tmp_path, 'localize.launch.py', *arguments) as process:
         camera = Camera(client, 'launched', process)
         camera.warm_up(route.images[0])
         assert camera.answer(camera.send(route.images[4])).matches
+        assert client.node.count_subscribers('/launched/camera_info')
         process.end(signal.SIGINT)
         assert process.child.returncode == 0, process.output
         assert not processes_with(str(route.place_map))

@@ -15,10 +15,15 @@ from processes import ENDS_WITHIN_S, INTERFACES, ends_of, node, wait_until
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')
 
+from geometry_msgs.msg import Point, Quaternion
+from geometry_msgs.msg import Pose as PoseMsg
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 
+from cerfevpr_core.data.drawn_route import DEFAULT_CAMERA
 from cerfevpr_msgs.msg import PlaceMatch, PlaceMatchArray
+from cerfevpr_ros.answer_lines import answer_line, in_words
+from cerfevpr_ros.conversions import camera_from_msg, stamp_to_ns
 from cerfevpr_ros.run.answers import core_ms
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -33,7 +38,11 @@ class StandIn:
         self.heard: dict[bytes, Image] = {}  # by pixels: the first one may be sent repeatedly
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         topic = f'/{namespace}/localizer/place_matches'
+        self.infos: list[CameraInfo] = []
         self.publisher = client.node.create_publisher(PlaceMatchArray, topic, 10)
+        client.node.create_subscription(
+            CameraInfo, f'/{namespace}/camera_info', self.infos.append, 50
+        )
         client.node.create_subscription(Image, f'/{namespace}/image', self.on_image, newest)
 
     def on_image(self, msg: Image) -> None:
@@ -79,6 +88,60 @@ def test_the_next_image_waits_for_the_answer_to_the_last_one(client, route, tmp_
         np.testing.assert_array_equal(np.asarray(msg.data).reshape(image.shape), image)
     stamps = [line['stamp_ns'] for line in lines]
     assert stamps == sorted(stamps) and abs(stamps[-1] - time.time_ns()) < 600e9
+
+
+def test_a_calibration_beside_the_images_is_played_with_the_stamps_of_the_images(
+    client, route, tmp_path
+):
+    stand_in = StandIn(client, 'calibrated')
+    options = {'images': str(route.night), 'every': 6, 'frame_id': 'dashboard'}
+    with node('replay', tmp_path, 'calibrated', options) as replay:
+        assert replay.code() == 0, replay.output
+    images = [stamp_to_ns(msg.header.stamp) for msg in stand_in.heard.values()]
+    infos = {stamp_to_ns(info.header.stamp): info for info in stand_in.infos}
+    assert len(images) == 2 and set(images) <= set(infos)
+    for info in infos.values():
+        assert camera_from_msg(info) == DEFAULT_CAMERA
+        assert info.header.frame_id == 'dashboard'
+
+
+def test_a_file_beside_the_images_that_is_no_calibration_is_named_and_they_are_played(
+    client, route, tmp_path
+):
+    stand_in = StandIn(client, 'other_yaml')
+    images = tmp_path / 'images'
+    images.mkdir()
+    (images / '000000.jpg').hardlink_to(route.night / '000000.jpg')
+    (images / 'camera.yaml').write_text('exposure_ms: 5')
+    with node('replay', tmp_path, 'other_yaml', {'images': str(images)}) as replay:
+        assert replay.code() == 0, replay.output
+    assert 'no camera_info: ' in replay.output and 'calibration' in replay.output
+    assert len(stand_in.heard) == 1 and stand_in.infos == []
+
+
+def test_a_bag_is_played_with_the_calibration_that_is_given(client, route, tmp_path):
+    stand_in = StandIn(client, 'bag_camera')
+    bag = write_bag(tmp_path / 'bag', route.images[:2], 'mcap')
+    options = {'bag': str(bag), 'camera': str(route.day / 'camera.yaml')}
+    with node('replay', tmp_path, 'bag_camera', options) as replay:
+        assert replay.code() == 0, replay.output
+    assert [camera_from_msg(info) for info in stand_in.infos[:1]] == [DEFAULT_CAMERA]
+
+
+def test_a_pose_is_told_in_the_line_of_its_image_and_in_words():
+    pose = PoseMsg(position=Point(x=1.0, y=2.0, z=3.0), orientation=Quaternion(z=1.0, w=0.0))
+    posed = PlaceMatch(keyframe_id=7, has_pose=True, scale_known=True)
+    posed.pose_in_map.pose = pose
+    msg = PlaceMatchArray(decision=1, matches=[PlaceMatch(keyframe_id=6), posed])
+    line = answer_line('a.jpg', 5, (msg, 12.5))
+    assert line['pose'] == [1, 2, 3, 0, 0, 1, 0]
+    assert (
+        in_words(line)
+        == 'a.jpg: MATCH keyframe 6, similarity 0.000, at (1.00, 2.00, 3.00) m, 12 ms'
+    )
+    posed.scale_known = False  # then it is not in metres
+    line = answer_line('a.jpg', 5, (msg, 12.5))
+    assert line['pose'] is None and ' at ' not in in_words(line)
 
 
 def test_an_image_without_an_answer_is_named_and_the_play_goes_on(client, route, tmp_path):
@@ -137,6 +200,7 @@ REFUSED = {
     'unknown': ({'images': 'DAY', 'rate': 3.0}, 'unknown setting rate; there are images, bag'),
     'type': ({'images': 'DAY', 'rate_hz': 'fast'}, "wrong setting rate_hz = 'fast'"),
     'range': ({'images': 'DAY', 'every': 0}, 'wrong setting every = 0: expected 1 or more'),
+    'camera': ({'images': 'DAY', 'camera': '/nowhere/c.yaml'}, 'cannot read /nowhere/c.yaml'),
     'answers': ({'images': 'DAY', 'answers': '/nowhere/a'}, 'cannot write answers:=/nowhere/a'),
     'alone': ({'images': 'DAY', 'start_timeout_s': 0.5}, 'no localizer on /alone/image after 0.5'),
 }

@@ -55,7 +55,8 @@ def write_traverse(
 
 
 def _write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    done, data = cv2.imencode(path.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix == '.jpg' else []
+    done, data = cv2.imencode(path.suffix, image, quality)  # OpenCV 5 warns of what png has not
     assert done
     path.write_bytes(data.tobytes())
 
