@@ -271,6 +271,7 @@ def keyframe(
         jpeg.getvalue(),
         view.image.shape[:2],
         _packed(view),
+        view.keypoints is not None and bool(view.keypoints.has_point.any()),
     )
 
 

@@ -77,7 +77,7 @@ class Relocalizer:
         config = self.config
         around = {
             c.keyframe_id: self.place_map.neighbours(
-                c.keyframe_id, config.num_neighbours, config.max_neighbour_turn_deg
+                c, config.num_neighbours, config.max_neighbour_turn_deg
             )
             for c in candidates
         }

@@ -30,6 +30,7 @@ class Keyframe:
     thumbnail: bytes = b''  # jpeg
     size_px: tuple[int, int] = (0, 0)  # height, width of the image
     local_features: Mapping[str, bytes] = field(default_factory=dict)  # packed, by kind
+    has_points: bool = False  # whether its keypoints have 3-D points
 
 
 @dataclass(frozen=True)

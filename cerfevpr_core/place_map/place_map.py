@@ -83,13 +83,15 @@ class PlaceMap:
         found = self.store.local_features('landmarks', keyframe_ids)
         return [None if blob is None else unpack(blob) for blob in found]
 
-    def neighbours(self, keyframe_id: int, number: int, max_turn_deg: float) -> list[int]:
-        """Keyframes that stand nearest to another one and look its way."""
+    def neighbours(self, of: Candidate, number: int, max_turn_deg: float) -> list[int]:
+        """Keyframes with points that stand nearest to another one and look its way."""
+        if of.pose is None:
+            return []
         with self.lock:
             generation = self.store.generation()
             if self._neighbours is None or self._neighbours[0] != generation:
                 self._neighbours = generation, Neighbours(*self.store.poses())
-            return self._neighbours[1].of(keyframe_id, number, max_turn_deg)
+            return self._neighbours[1].of(of.keyframe_id, of.pose, number, max_turn_deg)
 
     def save(self, folder: Path | None = None) -> None:
         """Write the index, which only spares time at the next start; with a folder, a copy."""

@@ -33,7 +33,8 @@ CREATE TABLE keyframes (
     name TEXT NOT NULL, external_id TEXT NOT NULL, traverse TEXT NOT NULL,
     stamp_ns INTEGER NOT NULL,
     x_m REAL, y_m REAL, z_m REAL, qx REAL, qy REAL, qz REAL, qw REAL,  -- NULL: no pose
-    camera TEXT, thumbnail BLOB NOT NULL, height_px INTEGER NOT NULL, width_px INTEGER NOT NULL);
+    camera TEXT, thumbnail BLOB NOT NULL, height_px INTEGER NOT NULL, width_px INTEGER NOT NULL,
+    has_points INTEGER NOT NULL);
 CREATE UNIQUE INDEX external_ids ON keyframes (external_id) WHERE external_id != '';
 CREATE TABLE descriptors (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -168,10 +169,11 @@ class KeyframeStore:
         return [Camera(**_with_tuple(json.loads(text))) if text else None for text in texts]
 
     def poses(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Of all keyframes that have one: ids (P,), and x, y, z, qx, qy, qz, qw (P, 7)."""
+        """Of all keyframes with points: ids (P,), and x, y, z, qx, qy, qz, qw (P, 7)."""
         with self.lock, damage_named(self.folder):
             rows = self.connection.execute(
-                'SELECT id, x_m, y_m, z_m, qx, qy, qz, qw FROM keyframes WHERE x_m IS NOT NULL'
+                'SELECT id, x_m, y_m, z_m, qx, qy, qz, qw FROM keyframes '
+                'WHERE x_m IS NOT NULL AND has_points'
             ).fetchall()
         table = np.array(rows, np.float64).reshape(-1, 8)
         return table[:, 0].astype(np.int64), table[:, 1:]
@@ -220,7 +222,7 @@ class KeyframeStore:
         camera = json.dumps(asdict(keyframe.camera)) if keyframe.camera else None
         self._refuse_duplicate(keyframe.external_id)
         cursor = self.connection.execute(
-            f'INSERT INTO keyframes VALUES (NULL{", ?" * 15})',
+            f'INSERT INTO keyframes VALUES (NULL{", ?" * 16})',
             (
                 keyframe.name,
                 keyframe.external_id,
@@ -230,6 +232,7 @@ class KeyframeStore:
                 camera,
                 keyframe.thumbnail,
                 *keyframe.size_px,
+                keyframe.has_points,
             ),
         )
         assert cursor.lastrowid is not None
