@@ -17,9 +17,10 @@ from cerfevpr_core.describer import Describer, evenly
 from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.images import Image
+from cerfevpr_core.map_model import new_manifest
 from cerfevpr_core.place_map import Keyframe, PlaceMap
-from cerfevpr_core.recognizer import View, keyframe, new_manifest
 from cerfevpr_core.verification import Detector, Keypoints, load_detector, with_depth
+from cerfevpr_core.view import View, keyframe
 
 log = logging.getLogger(__name__)
 

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from PIL import Image as PilImage
-
-from cerfevpr_core.config import Config, load_config, model_settings, settings
-from cerfevpr_core.describer import Describer, Descriptor
-from cerfevpr_core.errors import MapError, WeightsError
-from cerfevpr_core.geometry import Camera, Pose
-from cerfevpr_core.images import Image, shrink
-from cerfevpr_core.landmarks.landmarks import Landmarks, pack
+from cerfevpr_core.config import Config, load_config
+from cerfevpr_core.describer import Describer
+from cerfevpr_core.geometry import Camera
+from cerfevpr_core.images import Image
+from cerfevpr_core.landmarks.landmarks import Landmarks
 from cerfevpr_core.landmarks.rerank import rerank
-from cerfevpr_core.place_map import Candidate, Keyframe, Manifest, PlaceMap
-from cerfevpr_core.place_map.store import KeyframeStore
+from cerfevpr_core.map_model import map_settings, matching_describer
+from cerfevpr_core.place_map import Candidate, PlaceMap
 from cerfevpr_core.relocalizer import Relocalized, Relocalizer
-from cerfevpr_core.verification import Keypoints, PoseEstimate, matched_regions
-from cerfevpr_core.verification.keypoints import pack as pack_keypoints
+from cerfevpr_core.verification import PoseEstimate, matched_regions
+from cerfevpr_core.view import View
 
 
 class Decision(IntEnum):
@@ -33,16 +28,6 @@ class Decision(IntEnum):
     UNKNOWN = 0
     MATCH = 1
     AMBIGUOUS = 2
-
-
-@dataclass(frozen=True)
-class View:
-    """What is known of an image once it is described."""
-
-    image: Image
-    descriptor: Descriptor
-    landmarks: Landmarks | None = None
-    keypoints: Keypoints | None = None
 
 
 @dataclass(frozen=True)
@@ -184,97 +169,6 @@ class StageClock:
         self._since = now
 
 
-def map_settings(folder: Path) -> dict[str, Any]:
-    """The model's settings that a map was made with, to start from when it is opened."""
-    known = settings(Config())
-    with closing(KeyframeStore.open(folder)) as store:
-        return {k: v for k, v in store.manifest.settings.items() if k in known}
-
-
-def matching_describer(config: Config, place_map: PlaceMap) -> Describer:
-    """The describer for a map, with what was fitted on it. Raises MapError if it is another."""
-    try:
-        describer = Describer(config)
-    except WeightsError:
-        # The map's landmarks are of its own features: that the model is another says more.
-        landmarks = replace(config.landmarks, selection='none')
-        _require_same_model(Describer(replace(config, landmarks=landmarks)), place_map)
-        raise
-    _require_same_model(describer, place_map)
-    theirs = place_map.manifest.settings
-    wanted, known = describer.selector.selection, theirs['landmarks.selection']
-    if wanted not in ('none', known):
-        raise MapError(
-            f'the map has landmarks selected by {known}, landmarks.selection is {wanted}; leave '
-            'it out, set it to none, or build the map again'
-        )
-    kept = place_map.manifest.settings['verification.mode']
-    if config.verification.mode == 'always' and kept != 'always':
-        raise MapError(
-            'the map keeps no keypoints to verify with; build it again with '
-            'verification.mode=always, or leave this setting out'
-        )
-    describer.load_fitted(place_map.manifest.fitted)
-    return describer
-
-
-def _require_same_model(describer: Describer, place_map: PlaceMap) -> None:
-    ours, theirs = model_settings(describer.config), place_map.manifest.settings
-    differing = [
-        f'{name} is {ours[name]}, the map has {theirs.get(name)}'
-        for name in ours
-        if not name.endswith('.weights') and _plain(ours[name]) != _plain(theirs.get(name))
-    ]
-    place_map.require(describer.fingerprint, differing)
-
-
-def new_manifest(describer: Describer, verifies: bool = False) -> Manifest:
-    """What a map made with this describer says of itself. Fit the describer first."""
-    if describer.needs_fit:
-        raise MapError('nothing to fit the method on; give at least one image')
-    config = describer.config
-    parts = {name: _plain(value) for name, value in model_settings(config).items()}
-    # Not the model's, but a later start wants them too:
-    parts['map.index'] = config.map.index
-    parts['landmarks.selection'] = describer.selector.selection
-    parts['landmarks.num_landmarks'] = config.landmarks.num_landmarks
-    parts['landmarks.weights'] = config.landmarks.weights
-    parts['verification.mode'] = 'always' if verifies else 'never'
-    for name in ('detector', 'weights', 'num_keypoints', 'detect_px'):
-        parts[f'verification.{name}'] = getattr(config.verification, name)
-    return Manifest(describer.fingerprint, parts, describer.descriptor_dim, describer.fitted())
-
-
-def keyframe(
-    view: View,
-    name: str,
-    thumbnail_px: int,
-    *,
-    traverse: str = '',
-    stamp_ns: int = 0,
-    pose: Pose | None = None,
-    camera: Camera | None = None,
-    external_id: str = '',
-) -> Keyframe:
-    """A view as the map keeps it."""
-    jpeg = io.BytesIO()
-    if thumbnail_px:
-        PilImage.fromarray(shrink(view.image, thumbnail_px)).save(jpeg, 'JPEG', quality=85)
-    return Keyframe(
-        name,
-        view.descriptor[None],
-        external_id,
-        traverse,
-        stamp_ns,
-        pose,
-        camera,
-        jpeg.getvalue(),
-        view.image.shape[:2],
-        _packed(view),
-        view.keypoints is not None and bool(view.keypoints.has_point.any()),
-    )
-
-
 def _with_regions(candidate: Candidate, view: View, landmarks: Landmarks | None) -> Candidate:
     """The candidate with the regions in which it matched, in pixels of both images."""
     matches = candidate.landmark_matches
@@ -283,16 +177,3 @@ def _with_regions(candidate: Candidate, view: View, landmarks: Landmarks | None)
     sizes = view.image.shape[:2], candidate.size_px
     regions = matched_regions(matches, view.landmarks, landmarks, *sizes)
     return replace(candidate, regions=regions)
-
-
-def _packed(view: View) -> dict[str, bytes]:
-    packed = {}
-    if view.landmarks is not None:
-        packed['landmarks'] = pack(view.landmarks)
-    if view.keypoints is not None:
-        packed['keypoints'] = pack_keypoints(view.keypoints)
-    return packed
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -53,9 +53,9 @@ def _build(options: argparse.Namespace) -> None:
 
 
 def _add(options: argparse.Namespace) -> None:
+    from cerfevpr_core.map_model import map_settings, matching_describer
     from cerfevpr_core.mapping import add_to_map
     from cerfevpr_core.place_map import PlaceMap
-    from cerfevpr_core.recognizer import map_settings, matching_describer
 
     extras = _extras(options)
     frames = frames_of(options)

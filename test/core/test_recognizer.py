@@ -11,9 +11,10 @@ from cerfevpr_core.data.frames import FolderFrames
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.errors import ConfigError, ImageError, MapError
 from cerfevpr_core.images import read_image
+from cerfevpr_core.map_model import new_manifest
 from cerfevpr_core.mapping import build_map, fit
 from cerfevpr_core.place_map import Manifest, PlaceMap
-from cerfevpr_core.recognizer import Decision, PlaceRecognizer, new_manifest
+from cerfevpr_core.recognizer import Decision, PlaceRecognizer
 
 
 @pytest.fixture(scope='module')
