@@ -23,6 +23,7 @@ from cerfevpr_core.ablation.versions import Version, Versions
 from cerfevpr_core.config import Config, settings
 from cerfevpr_core.data.places import PlaceSet
 from cerfevpr_core.errors import ConfigError, TrainingError
+from cerfevpr_core.training.progress import differences
 from cerfevpr_core.training.validation import Traverse
 
 # They change where and how fast it runs, not what comes of it.
@@ -68,12 +69,7 @@ class Record:
 
     def _go_on(self, earlier: Mapping[str, Any]) -> None:
         theirs, ours = _deciding(earlier['protocol']), _deciding(self.protocol)
-        differing = [
-            f'{name} is {_short(ours.get(name))}, it has {_short(theirs.get(name))}'
-            for name in sorted(ours.keys() | theirs.keys())
-            if ours.get(name) != theirs.get(name)
-        ]
-        if differing:
+        if differing := differences(ours, theirs, 'it', _short):
             raise TrainingError(
                 f'{self.file} is of another ablation: {"; ".join(differing)}; put these back, or '
                 'start anew in another --out'

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 
 from cerfevpr_core.cli.options import STDOUT, add_settings, track, typed, write_json
 from cerfevpr_core.config import TRAINING_FREE, Config, load_config, settings
@@ -162,26 +162,16 @@ def _positives(
 
 
 def _table(results: list[MethodResult]) -> Table:
-    columns = (
-        'method',
-        'dim',
-        'R@1',
-        'R@5',
-        'R@10',
-        'R@20',
-        'P@100%R',
-        'AP',
-        'describe ms',
-        'rerank ms',
-    )
-    table = Table(*columns, box=None, pad_edge=False)
+    figures = ('R@1', 'R@5', 'R@10', 'R@20', 'P@100%R', 'AP', 'desc ms', 'rank ms')
+    name = Column('method', no_wrap=True, min_width=max(len(r.name) for r in results))
+    table = Table(name, 'dim', *figures, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for result in results:
         scores = result.scores
-        figures = (*scores.recall.values(), scores.precision_at_full_recall)
+        shown = (*scores.recall.values(), scores.precision_at_full_recall)
         table.add_row(
             result.name,
             str(result.descriptor_dim),
-            *(f'{value:.1f}' for value in (*figures, scores.average_precision)),
+            *(f'{value:.1f}' for value in (*shown, scores.average_precision)),
             f'{np.median(result.describe_ms):.1f}',
             f'{np.median(result.rerank_ms):.1f}',
         )

@@ -27,7 +27,7 @@ from cerfevpr_core.training.landmark_validation import (
     see_traverse,
 )
 from cerfevpr_core.training.log import TrainingLog
-from cerfevpr_core.training.progress import Progress
+from cerfevpr_core.training.progress import Progress, differences
 from cerfevpr_core.training.soft_matching import matching_loss
 from cerfevpr_core.training.tuples import Neighbourhood, mine_tuples
 from cerfevpr_core.training.validation import Traverse
@@ -171,13 +171,7 @@ class _Training:
     def load(self, last: Path, made_of: dict[str, object]) -> None:
         """Take everything back. Raises WeightsError, and TrainingError for another training."""
         content = load_training(last)
-        theirs = json.loads(content['made_of'])
-        differing = [
-            f'{name} is {made_of.get(name)}, the checkpoint has {theirs.get(name)}'
-            for name in sorted(made_of.keys() | theirs.keys())
-            if made_of.get(name) != theirs.get(name)
-        ]
-        if differing:
+        if differing := differences(made_of, json.loads(content['made_of']), 'the checkpoint'):
             raise TrainingError(
                 f'{last} is of another training: {"; ".join(differing)}; put these back, or start '
                 'anew in another --out'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -132,11 +132,7 @@ class Checkpoints:
 
     def _require_same(self, content: Mapping[str, Any]) -> None:
         theirs, ours = content['settings'], _deciding(self.config)
-        differing = [
-            f'{name} is {ours.get(name)}, the checkpoint has {theirs.get(name)}'
-            for name in sorted(ours.keys() | theirs.keys())
-            if ours.get(name) != theirs.get(name)
-        ]
+        differing = differences(ours, theirs, 'the checkpoint')
         if content['places'] != self.places_fingerprint:
             differing.append(
                 f'the places are {self.places.summary()}, '
@@ -147,6 +143,20 @@ class Checkpoints:
                 f'{self.last} is of another training: {"; ".join(differing)}; '
                 'put these back, or start anew in another --out'
             )
+
+
+def differences(
+    ours: Mapping[str, object],
+    theirs: Mapping[str, object],
+    whose: str,
+    shown: Callable[[object], object] = lambda value: value,
+) -> list[str]:
+    """What differs between two sets of named values, in words."""
+    return [
+        f'{name} is {shown(ours.get(name))}, {whose} has {shown(theirs.get(name))}'
+        for name in sorted(ours.keys() | theirs.keys())
+        if ours.get(name) != theirs.get(name)
+    ]
 
 
 def _deciding(config: Config) -> dict[str, Any]:

@@ -9,12 +9,11 @@ import numpy as np
 from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.data.relocalization import pose_error
 from cerfevpr_core.geometry import Pose
-from cerfevpr_core.verification.cameras import undistort
 from cerfevpr_core.verification.keypoints import Kind
 from cerfevpr_core.verification.map_view import CandidateView, MapView
 from cerfevpr_core.verification.matching import Matches
-from cerfevpr_core.verification.pnp import PnpSolution, Refusal, solve
-from cerfevpr_core.verification.pool import groups, pooled
+from cerfevpr_core.verification.pnp import PnpSolution
+from cerfevpr_core.verification.verify import Place, Verifier, _best, _query
 
 from .seen import WORDS, Seen
 
@@ -40,28 +39,27 @@ class Map:
         return MapView(number, seen.keypoints[kind], seen.pose, seen.camera)
 
 
-def locate(
-    query: Seen,
-    candidates: Sequence[CandidateView],
-    matches: Mapping[int, Matches],
-    kind: Kind,
-    config: VerificationConfig,
-) -> Pose | None:
-    """The query's camera in the map, by the place with most inliers. Unverified means no pose.
+class Locator(Verifier):
+    """The verifier's way from matches to a pose; the matches are made elsewhere."""
 
-    `matches` are those with the candidates and their neighbours, by keyframe id.
-    """
-    views = {v.keyframe_id: v for c in candidates for v in (c.keyframe, *c.neighbours)}
-    ideal = undistort(query.camera, query.keypoints[kind].positions_px)
-    best: PnpSolution | None = None
-    for ids in groups(candidates):
-        pool = pooled(ideal, query.camera, [views[i] for i in ids], matches, config)
-        found = solve(pool, query.camera, config)
-        if isinstance(found, Refusal):
-            continue
-        if best is None or found.support.num_inliers > best.support.num_inliers:
-            best = found
-    return Pose.from_matrix(best.pose) if best else None
+    def locate(
+        self,
+        seen: Seen,
+        kind: Kind,
+        candidates: Sequence[CandidateView],
+        matches: Mapping[int, Matches],
+    ) -> Pose | None:
+        """The query's camera in the map. Unverified means no pose.
+
+        `matches` are those with the candidates and their neighbours, by keyframe id.
+        """
+        query = _query(seen.keypoints[kind], seen.size, seen.camera)
+        views = {v.keyframe_id: v for c in candidates for v in (*c.neighbours, c.keyframe)}
+        best = _best(self._places(query, candidates, views, dict(matches)))
+        if not isinstance(best, Place):
+            return None
+        assert isinstance(best.solved, PnpSolution)
+        return Pose.from_matrix(best.solved.pose)
 
 
 def _neighbours(number: int, keyframes: Sequence[Seen], config: VerificationConfig) -> list[int]:

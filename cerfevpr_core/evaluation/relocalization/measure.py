@@ -15,7 +15,7 @@ from cerfevpr_core.verification.keypoints import Kind
 from cerfevpr_core.verification.matching import Matches
 
 from .candidates import Candidates, LandmarkCandidates, WordCandidates, Words
-from .locate import Map, locate
+from .locate import Locator, Map
 from .matchings import Anywhere, InRegions, InWords, Matching
 from .result import Answer, Benchmark, Row
 from .seen import WORDS, Looker, Seen
@@ -58,6 +58,7 @@ class Trial:
 
     def __init__(self, built: Map, words: Words, config: Config, kinds: Sequence[Kind]) -> None:
         self.map, self.config = built, config
+        self.locator = Locator(config.verification)
         keyframes = built.keyframes
         sources = (
             WordCandidates(words, keyframes),
@@ -103,7 +104,7 @@ class Trial:
         kind = matching.kind
         candidates = [self.map.candidate(i, kind) for i in found]
         by_id = dict(zip(self.map.around(found), matches, strict=True))
-        pose, ms = _timed(locate, query, candidates, by_id, kind, self.config.verification)
+        pose, ms = _timed(self.locator.locate, query, kind, candidates, by_id)
         return pose_error(pose, query.pose) if pose else None, ms
 
 
