@@ -20,7 +20,7 @@ from cerfevpr_core.mapping import Extras, build_map
 from cerfevpr_core.mapping import Track as MapTrack
 from cerfevpr_core.recognizer import PlaceRecognizer
 from cerfevpr_core.verification import PoseEstimate
-from cerfevpr_core.verification.refine import rotation_vector
+from cerfevpr_core.verification.refine import motion_between
 
 from .questions import Question, Questions
 from .result import Answer, Group
@@ -53,10 +53,7 @@ def ask(recognizer: PlaceRecognizer, questions: Sequence[Questions], track: Trac
 
 def nees(estimate: PoseEstimate, true: Pose) -> float:
     """The error of a pose squared, in its own covariance: 6 on average if that is right."""
-    found = estimate.pose.matrix()
-    matrix = true.matrix()
-    turn = rotation_vector(matrix[:3, :3] @ found[:3, :3].T)
-    error = np.concatenate([matrix[:3, 3] - found[:3, 3], turn])
+    error = motion_between(estimate.pose.matrix(), true.matrix())
     return float(error @ np.linalg.solve(estimate.covariance, error))
 
 
