@@ -1,4 +1,4 @@
-"""cerfevpr bench relocalization|landmarks."""
+"""cerfevpr bench relocalization|landmarks|poses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from cerfevpr_core.cli import bench_poses
 from cerfevpr_core.cli.options import add_settings, config_of, track, typed, write_json
 from cerfevpr_core.config import settings
 from cerfevpr_core.errors import ConfigError
@@ -41,6 +42,7 @@ def add_commands(commands: Any) -> None:
     landmarks = actions.add_parser('landmarks', help='time of matching them, and of a plain loop')
     add_settings(landmarks)
     landmarks.set_defaults(run=_landmarks)
+    bench_poses.add_command(actions)
 
 
 def _landmarks(options: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ class VerificationConfig:
     max_std_m: _Above0 = 0.5  # of a pose's position, along its worst direction
     max_std_deg: _Above0 = 3.0
     pixel_noise_px: _Above0 = 1.0  # of a keypoint, in an image whose longest side is 640 pixels
-    shared_error: _Share = 0.12  # of errors' variance that near matches have in common
+    shared_error: _Share = 0.03  # of errors' variance that near matches have in common
     depth_noise_m: Annotated[float, Field(ge=0)] = 0.01  # of a 3-D point along its ray
     depth_noise_ratio: Annotated[float, Field(ge=0)] = 0.01  # and this share of its depth
     max_depth_step: _Above0 = 0.05  # bend of a surface within a pixel, as a share of its depth

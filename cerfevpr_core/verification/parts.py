@@ -37,11 +37,14 @@ def most_different(fit: Fit, seen_px: Array, size_px: tuple[int, int]) -> Part |
     return max(parts, key=lambda part: part.disagreement, default=None)
 
 
-def jackknife(fit: Fit, seen_px: Array, size_px: tuple[int, int]) -> Array:
-    """The covariance (6, 6) that leaving out one part after another tells."""
-    side = _WINDOWS[0]
-    moved = [part.motion for part in _parts(fit, seen_px, size_px, side, side)]
-    return sum((np.outer(m, m) for m in moved), np.zeros((6, 6)))
+def windows_that_pull(
+    fit: Fit, seen_px: Array, size_px: tuple[int, int], number: int
+) -> list[NDArray[np.bool_]]:
+    """Rows (N,) of the windows of the image that move the pose most when they are left out."""
+    information = fit.informations().sum(axis=0)
+    parts = [p for side in _WINDOWS for p in _parts(fit, seen_px, size_px, side, side / 2)]
+    parts.sort(key=lambda part: -float(part.motion @ information @ part.motion))
+    return [part.rows for part in parts[:number]]
 
 
 def _parts(

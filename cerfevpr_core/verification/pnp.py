@@ -11,34 +11,19 @@ from numpy.typing import NDArray
 from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.verification.cameras import pixel_unit
-from cerfevpr_core.verification.covariance import pose_covariance
+from cerfevpr_core.verification.covariance import pose_covariance, reaching
 from cerfevpr_core.verification.focal import focal_fault
+from cerfevpr_core.verification.inliers import Pool, agreeing, one_each
 from cerfevpr_core.verification.parts import most_different
-from cerfevpr_core.verification.refine import Array, Fit, Observations, moved, project, refine
+from cerfevpr_core.verification.refine import Array, Fit, moved, refine
 from cerfevpr_core.verification.support import NO_SUPPORT, Support, coverage, log_chance
+from cerfevpr_core.verification.suspects import motions_without
 
 _MINIMAL, _SOLUTIONS = 3, 4  # of P3P
 _STRICT = 0.67  # of the error of an inlier, for the RANSAC: fewer that only seem to fit
 _FEWEST_TURNS, _TURNS = 3, 12  # of choosing inliers and refining on them
 _CONTRADICTION = 18.0  # chi-squared with six degrees of freedom: 0.6 % by chance
 _UNDETERMINED = 'the inliers leave the pose undetermined'
-
-
-@dataclass(frozen=True)
-class Pool:
-    """P matches of a query with points of the map, from any number of keyframes.
-
-    `keypoints` (P,) are the query's, `keyframes` (P,) say whose point it is, `similarities` (P,)
-    how alike the descriptors are.
-    """
-
-    observations: Observations
-    keypoints: NDArray[np.int64]
-    keyframes: NDArray[np.int64]
-    similarities: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.keypoints)
 
 
 @dataclass(frozen=True)
@@ -77,12 +62,14 @@ def solve(pool: Pool, camera: Camera, config: VerificationConfig) -> PnpSolution
     if isinstance(settled, Refusal):
         return settled
     fit, inliers, support = settled
-    seen_px, size_px = pool.observations.seen_px[inliers], (camera.height_px, camera.width_px)
-    covariance = pose_covariance(fit, seen_px, size_px, config.shared_error)
+    observations = pool.observations.take(inliers)
+    longest_px = max(camera.height_px, camera.width_px)
+    covariance = pose_covariance(fit, observations.seen_px, longest_px, config.shared_error)
     if covariance is None:
         return Refusal(_UNDETERMINED, is_place=True)
-    observations = pool.observations.take(inliers)
-    reason = _spread_fault(covariance, config) or focal_fault(camera, fit.pose, observations)
+    if config.shared_error:
+        covariance = reaching(covariance, motions_without(pool, camera, fit, inliers, limit))
+    reason = focal_fault(camera, fit.pose, observations) or _spread_fault(covariance, config)
     if reason:
         return Refusal(reason, is_place=True)
     return PnpSolution(fit.pose, covariance, inliers, support)
@@ -95,8 +82,7 @@ def _settle(
     size_px = (camera.height_px, camera.width_px)
     left_out = np.zeros(0, np.int64)  # for good: what contradicts once would come back by chance
     for turn in range(_TURNS):
-        agreeing = np.setdiff1d(_agreeing(pool, camera, pose, limit), left_out)
-        inliers = _one_each(pool, agreeing)
+        inliers = one_each(pool, np.setdiff1d(agreeing(pool, camera, pose, limit), left_out))
         support = _support(pool, inliers, camera, limit)
         if reason := support.fault(config):
             return Refusal(reason, support=support)
@@ -135,20 +121,6 @@ def _ransac(pool: Pool, camera: Camera, limit: float, config: VerificationConfig
     pose[:3, :3] = found.R.T
     pose[:3, 3] = -found.R.T @ found.t
     return pose
-
-
-def _agreeing(pool: Pool, camera: Camera, pose: Array, limit: float) -> NDArray[np.int64]:
-    """Matches whose point lies in front of the camera and near its keypoint."""
-    pixels, depth = project(camera, pose, pool.observations.points_m)
-    errors = np.linalg.norm(pixels - pool.observations.seen_px, axis=1)
-    return np.flatnonzero((errors <= limit) & (depth > 0))
-
-
-def _one_each(pool: Pool, agreeing: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of several matches of a keypoint the most similar: the nearest would flatter the fit."""
-    best = agreeing[np.argsort(-pool.similarities[agreeing], kind='stable')]
-    _, first = np.unique(pool.keypoints[best], return_index=True)
-    return np.sort(best[first])
 
 
 def _support(pool: Pool, inliers: NDArray[np.int64], camera: Camera, limit: float) -> Support:

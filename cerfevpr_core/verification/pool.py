@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.verification.cameras import pixel_unit
+from cerfevpr_core.verification.inliers import Pool
 from cerfevpr_core.verification.map_view import CandidateView, MapView
 from cerfevpr_core.verification.matching import Matches
-from cerfevpr_core.verification.pnp import Pool
 from cerfevpr_core.verification.refine import Array, Observations
 
 

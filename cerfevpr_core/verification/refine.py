@@ -113,6 +113,12 @@ def moved(pose: Array, step: Array) -> Array:
     return out
 
 
+def motion_between(pose: Array, other: Array) -> Array:
+    """The motion (6,) that takes a pose to another, as `moved` does."""
+    turn = rotation_vector(other[:3, :3] @ pose[:3, :3].T)
+    return np.concatenate([other[:3, 3] - pose[:3, 3], turn])
+
+
 def rotation(axis_angle: Array) -> Array:
     """The rotation matrix about an axis by its length in radians (Rodrigues)."""
     angle = float(np.linalg.norm(axis_angle))

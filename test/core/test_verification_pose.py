@@ -22,9 +22,10 @@ from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.data.drawn_route import DEFAULT_CAMERA, DrawnRoute
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.verification import CandidateView, Keypoints, MapView, Verified, Verifier
-from cerfevpr_core.verification.covariance import pose_covariance
+from cerfevpr_core.verification.covariance import pose_covariance, reaching
 from cerfevpr_core.verification.refine import (
     Observations,
+    motion_between,
     moved,
     project,
     refine,
@@ -133,7 +134,7 @@ def fitted(
     observations = Observations(noisy, measured, spreads, noise_px)
     fit = refine(CAMERA, HOME.matrix(), observations)
     assert fit is not None
-    covariance = pose_covariance(fit, observations.seen_px, SIZE, 0.0)
+    covariance = pose_covariance(fit, observations.seen_px, max(SIZE), 0.0)
     assert covariance is not None
     return fit.pose, covariance
 
@@ -199,6 +200,41 @@ def test_a_parked_car_that_moved_does_not_pull_the_pose() -> None:
     found = localized(seen(after, AWAY, rows, rng, 0.5), [view]).pose
     assert found is not None and found.num_inliers <= 215
     assert misfit(found.pose.matrix(), found.covariance, AWAY.matrix()) < 25
+
+
+def test_a_car_that_moved_too_little_to_be_noticed_makes_the_pose_less_certain() -> None:
+    misfits = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        houses, car = scattered(rng, 60, (25, 40)), scattered(rng, 30, (3, 4))
+        car[:, :2] = rng.uniform([0.9, 0.5], [1.7, 1.2], (30, 2))
+        rows = descriptors(rng, 90)
+        before = np.concatenate([houses, car])
+        after = np.concatenate([houses, car + np.array([0.06, 0.0, 0.0])])
+        view = view_of(1, seen(before, HOME, rows, rng, 1.0), HOME)
+        query = seen(after, AWAY, rows, rng, 1.0)
+        for config in (KNOWN, replace(KNOWN, shared_error=0.001)):
+            found = localized(query, [view], config).pose
+            assert found is not None
+            misfits.append(misfit(found.pose.matrix(), found.covariance, AWAY.matrix()))
+    unaware, aware = np.reshape(misfits, (6, 2)).T
+    assert np.median(aware) < np.median(unaware) / 10
+
+
+def test_a_covariance_grows_until_no_motion_is_beyond_chance() -> None:
+    covariance = np.diag([1.0, 4.0, 1.0, 1.0, 1.0, 1.0])
+    near, far = np.eye(6)[0], 10 * np.eye(6)[1]
+    assert (reaching(covariance, near[None]) == covariance).all()
+    assert (reaching(covariance, np.zeros((0, 6))) == covariance).all()
+    grown = reaching(covariance, np.array([near, far, 0.9 * far]))
+    assert far @ np.linalg.solve(grown, far) == pytest.approx(3.7)
+    grown[1, 1] = 4.0
+    assert grown == pytest.approx(covariance)  # along the far motion only
+
+
+def test_a_motion_between_poses_leads_from_one_to_the_other() -> None:
+    motion = motion_between(HOME.matrix(), AWAY.matrix())
+    assert moved(HOME.matrix(), motion) == pytest.approx(AWAY.matrix())
 
 
 @pytest.mark.slow

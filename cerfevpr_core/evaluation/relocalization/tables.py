@@ -8,21 +8,27 @@ from typing import NamedTuple
 
 from .result import SUCCESS_DEG, SUCCESS_M, Benchmark, Figures, Row, figures
 
-_NUM_TEXTS = 3  # columns that say what a row is
-
 
 class Table(NamedTuple):
-    """Headings and rows of cells."""
+    """Headings and rows of cells; the first `num_texts` columns say what a row is."""
 
     columns: list[str]
     rows: list[list[str]]
+    num_texts: int = 3
 
     def lines(self) -> list[str]:
-        """Markdown that is aligned: the first three columns are text, the others numbers."""
+        """Markdown that is aligned: first columns of text, then numbers."""
         widths = [max(3, *map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
         rule = ['-' * width for width in widths]
-        rule[_NUM_TEXTS:] = [f'{dashes[1:]}:' for dashes in rule[_NUM_TEXTS:]]
-        return [_line(cells, widths) for cells in (self.columns, rule, *self.rows)]
+        rule[self.num_texts :] = [f'{dashes[1:]}:' for dashes in rule[self.num_texts :]]
+        return [self._line(cells, widths) for cells in (self.columns, rule, *self.rows)]
+
+    def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
+        padded = [
+            cell.rjust(width) if column >= self.num_texts else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f'| {" | ".join(padded)} |'
 
 
 def overall(benchmark: Benchmark) -> Table:
@@ -108,14 +114,6 @@ def _overall_row(row: Row) -> list[str]:
         _number(found.median_error_deg, '.2f'),
         f'{found.ms_p50:.0f}',
     ]
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [
-        cell.rjust(width) if column >= _NUM_TEXTS else cell.ljust(width)
-        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return f'| {" | ".join(padded)} |'
 
 
 def _names(row: Row) -> Sequence[str]:
