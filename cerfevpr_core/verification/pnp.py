@@ -69,8 +69,7 @@ def solve(pool: Pool, camera: Camera, config: VerificationConfig) -> PnpSolution
         return Refusal(_UNDETERMINED, is_place=True)
     if config.shared_error:
         covariance = reaching(covariance, motions_without(pool, camera, fit, inliers, limit))
-    reason = focal_fault(camera, fit.pose, observations) or _spread_fault(covariance, config)
-    if reason:
+    if reason := focal_fault(camera, fit.pose, observations):
         return Refusal(reason, is_place=True)
     return PnpSolution(fit.pose, covariance, inliers, support)
 
@@ -135,7 +134,8 @@ def _support(pool: Pool, inliers: NDArray[np.int64], camera: Camera, limit: floa
     )
 
 
-def _spread_fault(covariance: Array, config: VerificationConfig) -> str | None:
+def spread_fault(covariance: Array, config: VerificationConfig) -> str | None:
+    """In words, why a pose is too uncertain to be given; None if it is not."""
     std_m = float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
     std_deg = float(np.degrees(np.sqrt(np.linalg.eigvalsh(covariance[3:, 3:])[-1])))
     if std_m > config.max_std_m:

@@ -21,7 +21,7 @@ from cerfevpr_core.verification.map_view import (
     Verified,
 )
 from cerfevpr_core.verification.matching import Matches, match
-from cerfevpr_core.verification.pnp import PnpSolution, Refusal, solve
+from cerfevpr_core.verification.pnp import PnpSolution, Refusal, solve, spread_fault
 from cerfevpr_core.verification.pool import groups, pooled, usable
 from cerfevpr_core.verification.refine import project
 from cerfevpr_core.verification.support import Support, coverage, log_chance
@@ -129,6 +129,9 @@ class Verifier:
             self.config.max_error_px * pixel_unit(width, height),
         )
         if share >= self.config.min_agreement:
+            # Asked last: what looks otherwise is no place, however uncertain.
+            if uncertain := spread_fault(solved.covariance, self.config):
+                return Place(place.keyframe_ids, Refusal(uncertain, is_place=True))
             return place
         reason = (
             f'of the map in view {share:.2f} looks like the image there, '
