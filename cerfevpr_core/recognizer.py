@@ -64,7 +64,8 @@ class PlaceRecognizer:
         self.describer = describer
         self.place_map = place_map
         # A map says `always` if its keyframes have keypoints; nothing else can be verified with.
-        verifies = config.verification.mode == 'always'
+        kept = place_map.manifest.settings.get('verification.mode', 'never')
+        verifies = config.verification.mode != 'never' and kept == 'always'
         self.relocalizer = Relocalizer(config.verification, place_map) if verifies else None
 
     @staticmethod

@@ -85,7 +85,7 @@ class Relocalizer:
         return [
             CandidateView(
                 replace(known[c.keyframe_id], regions=c.regions),
-                tuple(known[n] for n in around[c.keyframe_id] if n in known),
+                tuple(known[n] for n in around[c.keyframe_id]),
             )
             for c in candidates
         ]
@@ -93,17 +93,16 @@ class Relocalizer:
     def _keyframes(self, ids: set[int]) -> dict[int, MapView]:
         ordered = sorted(ids)
         store = self.place_map.store
-        posed = store.candidates((number, 0.0) for number in ordered)
+        found = {c.keyframe_id: c.pose for c in store.candidates((n, 0.0) for n in ordered)}
         cameras = store.cameras(ordered)
         blobs = store.local_features('keypoints', ordered)
         none = no_keypoints(self.detector.kind)
-        keypoints = [none if blob is None else unpack(blob) for blob in blobs]
-        of = dict(zip(ordered, zip(keypoints, cameras, strict=True), strict=True))
+        # One that was removed since the search has neither keypoints nor a pose.
         return {
-            each.keyframe_id: MapView(
-                each.keyframe_id, of[each.keyframe_id][0], each.pose, of[each.keyframe_id][1]
+            number: MapView(
+                number, none if blob is None else unpack(blob), found.get(number), camera
             )
-            for each in posed
+            for number, blob, camera in zip(ordered, blobs, cameras, strict=True)
         }
 
     def _camera_of_the_map(

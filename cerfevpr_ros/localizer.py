@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import math
-import signal
 import sys
 import threading
 import traceback
@@ -16,10 +14,9 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped as PoseMsg
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -38,8 +35,8 @@ from cerfevpr_ros.conversions import (
     stamp_to_ns,
 )
 from cerfevpr_ros.diagnostics import ServiceRecord, to_msg
-from cerfevpr_ros.logs import forward_logs, stop_forwarding
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
+from cerfevpr_ros.program import run_program
 from cerfevpr_ros.results import candidates_to_msg, matches_to_msg, pose_to_stamped_msg
 from cerfevpr_ros.worker import NewestWorker
 
@@ -132,6 +129,11 @@ class Localizer(LifecycleNode):
         """Close everything."""
         self.close()
         return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Close everything first."""
+        self.close()
+        super().destroy_node()
 
     def close(self) -> None:
         """Stop listening and close the map; may be called twice."""
@@ -255,33 +257,7 @@ def _convert(msg: ImageMsg) -> RGB:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is told to stop; 1 if it cannot start."""
-    rclpy.init(args=arguments)
-    node: Localizer | None = None
-    try:
-        node = Localizer()
-        forward_logs(node)
-        return _run(node)
-    except CerfeVPRError as error:
-        rclpy.logging.get_logger('localizer').fatal(str(error))
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except Exception:
-        if rclpy.ok():
-            raise
-        return 0  # SIGTERM ended the context while the node started
-    finally:
-        # A terminal's Ctrl-C and `ros2 launch` each send a signal; the first is enough.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        try_shutdown()
-        # A lifecycle node keeps its DDS participant, with 9 MB of shared memory that would stay
-        # in /dev/shm, until nothing refers to it any more.
-        node = None
-        stop_forwarding()
-        gc.collect()
+    return run_program('localizer', Localizer, _run, arguments)
 
 
 def _run(node: Localizer) -> int:

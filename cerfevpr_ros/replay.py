@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import threading
 import time
@@ -17,19 +16,18 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from cerfevpr_core.data.frames import BagFrames, FolderFrames, Frame, FrameSource
 from cerfevpr_core.data.positions import read_camera
-from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError
+from cerfevpr_core.errors import ConfigError, ImageError
 from cerfevpr_core.geometry import Camera
 from cerfevpr_msgs.msg import PlaceMatchArray
 from cerfevpr_ros.answer_lines import answer_line, in_words
 from cerfevpr_ros.conversions import camera_to_msg, image_to_msg, stamp_to_ns
-from cerfevpr_ros.logs import forward_logs
 from cerfevpr_ros.parameters import own_parameter
+from cerfevpr_ros.program import run_program
 
 _KNOCK_S = 2.0
 _LOOK_S = 0.1
@@ -212,26 +210,7 @@ class Replay(Node):
 
 def main(arguments: list[str] | None = None) -> int:
     """Play everything once; 0 done, 1 a wrong setting or no localizer."""
-    rclpy.init(args=arguments)
-    node: Replay | None = None
-    try:
-        node = Replay()
-        forward_logs(node)
-        return _run(node)
-    except CerfeVPRError as error:
-        rclpy.logging.get_logger('replay').fatal(str(error))
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except Exception:
-        if rclpy.ok():
-            raise
-        return 0  # SIGTERM ended the context between two of our checks
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.destroy_node()
-        try_shutdown()
+    return run_program('replay', Replay, _run, arguments)
 
 
 def _run(node: Replay) -> int:

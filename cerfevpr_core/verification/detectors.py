@@ -22,7 +22,6 @@ class Detector(Protocol):
 
     def detect(self, image: Image) -> Keypoints:
         """RGB (H, W, 3) -> its keypoints, strongest first. Raises ImageError for a bad image."""
-        ...
 
 
 def load_detector(config: VerificationConfig) -> Detector:

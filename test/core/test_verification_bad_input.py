@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from verification_scenes import CAMERA, SIZE, descriptors, pose_at, scattered, seen, view_of
+from verification_scenes import (
+    AWAY,
+    CAMERA,
+    HOME,
+    SIZE,
+    descriptors,
+    pose_at,
+    scattered,
+    seen,
+    view_of,
+)
 
 from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.geometry import Camera
@@ -21,8 +31,6 @@ from cerfevpr_core.verification import (
 from cerfevpr_core.verification.keypoints import unknown_points
 from cerfevpr_core.verification.two_view import two_view
 
-HOME = pose_at((0, 0, 0), (0, 0, 0))
-AWAY = pose_at((0.4, -0.2, 0.3), (0.02, -0.06, 0.03))
 CONFIG = VerificationConfig()
 
 

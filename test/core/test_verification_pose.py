@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from verification_scenes import (
+    AWAY,
     CAMERA,
+    HOME,
     SIZE,
     descriptors,
     errors,
@@ -33,8 +35,6 @@ from cerfevpr_core.verification.refine import (
     rotation_vector,
 )
 
-HOME = pose_at((0, 0, 0), (0, 0, 0))
-AWAY = pose_at((0.4, -0.2, 0.3), (0.02, -0.06, 0.03))
 # Errors of made-up keypoints are independent, and what is said of them is true.
 KNOWN = VerificationConfig(shared_error=0.0, pixel_noise_px=1.0, depth_noise_m=0.0)
 

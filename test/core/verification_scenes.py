@@ -69,3 +69,8 @@ def errors(estimate: NDArray, truth: Pose) -> tuple[float, float]:
     between = np.linalg.inv(truth.matrix()) @ estimate
     cosine = np.clip((np.trace(between[:3, :3]) - 1) / 2, -1, 1)
     return float(np.linalg.norm(between[:3, 3])), float(np.degrees(np.arccos(cosine)))
+
+
+# Of a keyframe and of a query that see the same scene.
+HOME = pose_at((0, 0, 0), (0, 0, 0))
+AWAY = pose_at((0.4, -0.2, 0.3), (0.02, -0.06, 0.03))

@@ -1,0 +1,50 @@
+"""A node as a program: from its start until it is told to stop."""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections.abc import Callable
+from typing import TypeVar
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.utilities import try_shutdown
+
+from cerfevpr_core.errors import CerfeVPRError
+from cerfevpr_ros.logs import forward_logs, stop_forwarding
+
+_Node = TypeVar('_Node', bound=Node)
+
+
+def run_program(
+    name: str, make: Callable[[], _Node], run: Callable[[_Node], int], arguments: list[str] | None
+) -> int:
+    """Make a node and run it; 0 where it was told to stop, 1 for a user's error."""
+    rclpy.init(args=arguments)
+    node: _Node | None = None
+    try:
+        node = make()
+        forward_logs(node)
+        return run(node)
+    except CerfeVPRError as error:
+        rclpy.logging.get_logger(name).fatal(str(error))
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except Exception:
+        if rclpy.ok():
+            raise
+        return 0  # SIGTERM ended the context meanwhile
+    finally:
+        # A terminal's Ctrl-C and `ros2 launch` each send a signal; the first is enough.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            node.destroy_node()
+        try_shutdown()
+        # A lifecycle node keeps its DDS participant, with 9 MB of shared memory that would stay
+        # in /dev/shm, until nothing refers to it any more.
+        node = None
+        stop_forwarding()
+        gc.collect()
