@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 import traceback
-from collections import deque
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -17,38 +15,23 @@ from geometry_msgs.msg import PoseWithCovarianceStamped as PoseMsg
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from cerfevpr_core.config import running_settings
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
-from cerfevpr_core.geometry import Camera
 from cerfevpr_core.pixel_formats import RGB
 from cerfevpr_core.recognizer import PlaceRecognizer, Recognition, StageClock
 from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
 from cerfevpr_ros import bridge
-from cerfevpr_ros.conversions import (
-    camera_from_msg,
-    image_from_compressed_msg,
-    image_from_msg,
-    stamp_to_ns,
-)
-from cerfevpr_ros.diagnostics import ServiceRecord, to_msg
+from cerfevpr_ros.camera_input import CameraInput
+from cerfevpr_ros.conversions import image_from_msg
+from cerfevpr_ros.diagnostics import to_msg
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
 from cerfevpr_ros.program import run_program
 from cerfevpr_ros.results import candidates_to_msg, matches_to_msg, pose_to_stamped_msg
-from cerfevpr_ros.worker import NewestWorker
 
-# A few deep: what DDS delivers together is counted; the worker keeps the newest alone.
-_CAMERA = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-_NUM_RECENT = 32
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-
-# Instead of one that tells no intrinsics: with none at all the map's own camera would be taken.
-_NO_CAMERA = Camera(0, 0, math.nan, math.nan, math.nan, math.nan)
-
-ImageMsg: TypeAlias = Image | CompressedImage
 
 _OWN = frozenset({'autostart', 'map_frame', 'image_is_rectified'})
 
@@ -61,15 +44,12 @@ class Localizer(LifecycleNode):
             'localizer', automatically_declare_parameters_from_overrides=True, **node_options
         )
         self.recognizer: PlaceRecognizer | None = None
-        self.worker: NewestWorker[ImageMsg] | None = None
-        self.record = ServiceRecord()
         self.settings = SettingsFromParameters(self, own=_OWN)
         self.map_frame = own_parameter(self, 'map_frame', 'map')
-        self.is_rectified = own_parameter(self, 'image_is_rectified', False)
-        self.camera: Camera | None = None
+        self.input = CameraInput(
+            self, self._serve, own_parameter(self, 'image_is_rectified', False)
+        )
         self._recognizing = threading.Lock()  # the worker and the service share the model
-        self._listening: list[Any] = []
-        self._recent_stamps_ns: deque[int] = deque(maxlen=_NUM_RECENT)
         self.matches = self.create_lifecycle_publisher(
             PlaceMatchArray, '~/place_matches', _RELIABLE
         )
@@ -104,20 +84,12 @@ class Localizer(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the camera."""
-        self.record = ServiceRecord()
-        self.camera = None
-        self._recent_stamps_ns.clear()
-        self.worker = NewestWorker(self._serve)
-        self._listening = [
-            self.create_subscription(Image, 'image', self._on_image, _CAMERA),
-            self.create_subscription(CompressedImage, 'image/compressed', self._on_image, _CAMERA),
-            self.create_subscription(CameraInfo, 'camera_info', self._on_camera_info, _CAMERA),
-        ]
+        self.input.start()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; the map stays loaded."""
-        self._stop_listening()
+        self.input.stop()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -137,7 +109,7 @@ class Localizer(LifecycleNode):
 
     def close(self) -> None:
         """Stop listening and close the map; may be called twice."""
-        self._stop_listening()
+        self.input.stop()
         if self.recognizer is not None:
             self.recognizer.close()
             self.recognizer = None
@@ -157,43 +129,14 @@ class Localizer(LifecycleNode):
         self.settings.in_use(running_settings(recognizer.config))
         return recognizer
 
-    def _on_image(self, msg: ImageMsg) -> None:
-        stamp_ns = stamp_to_ns(msg.header.stamp)
-        # Cameras offer the same image raw and compressed: the first to come counts. The two topics
-        # keep no order between them, so the other may come after later images.
-        if stamp_ns and stamp_ns in self._recent_stamps_ns:
-            return
-        self._recent_stamps_ns.append(stamp_ns)
-        self.record.num_received += 1
-        if self.worker is not None:
-            self.worker.submit(msg)  # a newer image replaces one that waits, and is counted
-
-    def _on_camera_info(self, msg: CameraInfo) -> None:
-        try:
-            self.camera = camera_from_msg(msg, self.is_rectified)
-        except CerfeVPRError as error:
-            self.camera = _NO_CAMERA
-            self.get_logger().warning(f'no poses: {error}', throttle_duration_sec=5.0)
-
-    def _serve(self, msg: ImageMsg) -> None:
-        clock = StageClock()
+    def _serve(self, image: RGB, header: Header, clock: StageClock) -> None:
         recognizer = self.recognizer
         assert recognizer is not None
-        try:
-            image = _convert(msg)
-            clock.stop('convert')
-            with self._recognizing:
-                found = recognizer.recognize(image, camera=self.camera)
-        except CerfeVPRError as error:
-            self.record.rejected(str(error))
-            self.get_logger().warning(f'image rejected: {error}', throttle_duration_sec=5.0)
-            return
-        except Exception as error:
-            self.record.rejected(f'internal error: {error!r}')
-            raise  # the worker logs where it happened
+        with self._recognizing:
+            found = recognizer.recognize(image, camera=self.input.camera)
         found.stage_ms.update(clock.stage_ms)
-        self._publish(found, msg.header)
-        self.record.answered(found.stage_ms, found.pose is not None, found.pose_reason or '')
+        self._publish(found, header)
+        self.input.record.answered(found.stage_ms, found.pose is not None, found.pose_reason or '')
 
     def _publish(self, found: Recognition, header: Header) -> None:
         try:
@@ -216,7 +159,7 @@ class Localizer(LifecycleNode):
             top_k = _top_k(request)
             image = image_from_msg(request.image)
             with self._recognizing:
-                found = recognizer.recognize(image, top_k, self.camera)
+                found = recognizer.recognize(image, top_k, self.input.camera)
         except CerfeVPRError as error:
             response.message = str(error)
             return response
@@ -225,34 +168,20 @@ class Localizer(LifecycleNode):
         return response
 
     def _report(self) -> None:
-        dropped = self.worker.num_dropped if self.worker else 0
         about = {}
         if self.recognizer is not None:
             place_map = self.recognizer.place_map
             about = {'map': str(place_map.folder), 'map id': place_map.manifest.map_id}
         name = self.get_fully_qualified_name().lstrip('/')
-        msg = to_msg(name, self.record, dropped, about)
+        msg = to_msg(name, self.input.record, self.input.num_dropped, about)
         msg.header.stamp = self.get_clock().now().to_msg()
         self.diagnostics.publish(msg)
-
-    def _stop_listening(self) -> None:
-        for subscription in self._listening:
-            self.destroy_subscription(subscription)
-        self._listening = []
-        if self.worker is not None:
-            self.worker.stop()  # and kept: it knows how many images were dropped
 
 
 def _top_k(request: Localize.Request) -> int | None:
     if request.top_k < 0:
         raise ConfigError(f'top_k is {request.top_k}, expected 1 or more, or 0 for map.top_k')
     return request.top_k or None
-
-
-def _convert(msg: ImageMsg) -> RGB:
-    if isinstance(msg, CompressedImage):
-        return image_from_compressed_msg(msg)
-    return image_from_msg(msg)
 
 
 def main(arguments: list[str] | None = None) -> int:
