@@ -8,7 +8,7 @@ import uuid
 from contextlib import ExitStack
 from pathlib import Path
 
-from cerfevpr_core.errors import MapError
+from cerfevpr_core.errors import MapError, MapGoneError
 from cerfevpr_core.place_map.damage import damage, damage_named
 from cerfevpr_core.place_map.manifest import Manifest, read_manifest, write_manifest
 
@@ -78,6 +78,35 @@ def open_database(folder: Path) -> tuple[sqlite3.Connection, Manifest]:
             connection.execute('PRAGMA synchronous = FULL')  # acknowledged means on disk
         on_error.pop_all()
         return connection, manifest
+
+
+def file_identity(folder: Path) -> tuple[int, int] | None:
+    """Tells the file of a map from another one of the same name; None where there is none."""
+    try:
+        status = (folder / FILE).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def require_same_file(folder: Path, opened: tuple[int, int] | None) -> None:
+    """Raises MapGoneError if the file that was opened is no longer there."""
+    # SQLite itself would go on with a file that has no name any more, and lose what it writes.
+    now = file_identity(folder)
+    if now == opened:
+        return
+    if now is None:
+        raise MapGoneError(
+            f'the map at {folder} was removed or moved while it was open; put it back and load '
+            'it again, or load another'
+        )
+    raise replaced(folder)
+
+
+def replaced(folder: Path) -> MapGoneError:
+    return MapGoneError(
+        f'another map was put at {folder} while the one before it was open; load it again'
+    )
 
 
 def _uri(file: Path) -> str:

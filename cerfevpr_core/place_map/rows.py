@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import zlib
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
+
+_NOT_UNIT = 1e-3  # what single precision and printed digits may do to a quaternion
 
 _CANDIDATE = (
     'SELECT name, external_id, traverse, stamp_ns, x_m, y_m, z_m, qx, qy, qz, qw, '
@@ -27,9 +30,10 @@ def insert(connection: sqlite3.Connection, keyframe: Keyframe, dim: int) -> int:
     assert vectors.ndim == 2 and vectors.shape[1] == dim, (vectors.shape, dim)
     if not np.isfinite(vectors).all():
         raise MapError(f'the descriptor of {keyframe.name} is not finite; nothing was added')
+    if not len(vectors):
+        raise MapError(f'{keyframe.name} has no descriptor; nothing was added')
     _refuse_duplicate(connection, keyframe.external_id)
-    pose = keyframe.pose
-    numbers = (*pose.position_m, *pose.quaternion) if pose else (None,) * 7
+    numbers = numbers_of(keyframe.pose, keyframe.name) if keyframe.pose else (None,) * 7
     cursor = connection.execute(
         f'INSERT INTO keyframes VALUES (NULL{", ?" * 16})',
         (
@@ -49,6 +53,19 @@ def insert(connection: sqlite3.Connection, keyframe: Keyframe, dim: int) -> int:
     return cursor.lastrowid
 
 
+def numbers_of(pose: Pose, of: object) -> tuple[float, ...]:
+    """x, y, z, qx, qy, qz, qw. Raises MapError for one that is no pose, naming whose it is."""
+    numbers = (*pose.position_m, *pose.quaternion)
+    length = math.sqrt(sum(number * number for number in pose.quaternion))
+    if not all(map(math.isfinite, numbers)) or abs(length - 1) > _NOT_UNIT:
+        raise MapError(
+            f'the pose of {of} is {_shown(pose.position_m)}, {_shown(pose.quaternion)}: expected '
+            f'finite numbers and a quaternion (x, y, z, w) of length 1, found {length:.6g}; '
+            'nothing changed'
+        )
+    return tuple(map(float, numbers))
+
+
 def candidate(
     connection: sqlite3.Connection, keyframe_id: int, similarity: float
 ) -> Candidate | None:
@@ -66,6 +83,10 @@ def camera_of(text: str) -> Camera | None:
         return None
     values = json.loads(text)
     return Camera(**values | {'distortion': tuple(values['distortion'])})
+
+
+def _shown(numbers: tuple[float, ...]) -> str:
+    return f'({", ".join(f"{number:g}" for number in numbers)})'
 
 
 def _insert_parts(

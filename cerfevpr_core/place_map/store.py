@@ -1,4 +1,4 @@
-"""Keyframes in SQLite: one transaction an addition, so that a kill loses nothing acknowledged."""
+"""Keyframes in SQLite: one transaction a change, so that a kill loses nothing acknowledged."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sqlite3
 import threading
 import uuid
 import zlib
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.errors import MapError
-from cerfevpr_core.geometry import Camera
+from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.place_map.checks import all_problems, intact
 from cerfevpr_core.place_map.damage import damage, damage_named
-from cerfevpr_core.place_map.database import FILE, create_database, open_database
+from cerfevpr_core.place_map.database import (
+    FILE,
+    create_database,
+    file_identity,
+    open_database,
+    replaced,
+    require_same_file,
+)
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 from cerfevpr_core.place_map.manifest import Manifest
-from cerfevpr_core.place_map.rows import camera_of, candidate, insert
+from cerfevpr_core.place_map.rows import camera_of, candidate, insert, numbers_of
 
 
 @dataclass(frozen=True)
-class Added:
-    """Ids of new keyframes, and the generation of the map before and after them."""
+class Changed:
+    """Ids of keyframes that were changed, and the map's generation before and after."""
 
     ids: list[int]
     before: str
@@ -35,49 +42,143 @@ class Added:
 
 
 class KeyframeStore:
-    """The SQLite file of a map; safe to use from several threads."""
+    """The SQLite file of a map; safe to use from several threads and programs.
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, manifest: Manifest) -> None:
+    Everything but `close` raises MapGoneError once the file was removed or replaced.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.connection = connection
-        self.manifest = manifest
+        self.identity = file_identity(folder)
+        self.connection, self.manifest = open_database(folder)
         self.lock = threading.RLock()
 
     @staticmethod
     def create(folder: Path, manifest: Manifest) -> KeyframeStore:
         """A new file. Raises MapError where there is a map already, or no room to write."""
         create_database(folder, manifest)
-        return KeyframeStore.open(folder)
+        return KeyframeStore(folder)
 
     @staticmethod
     def open(folder: Path) -> KeyframeStore:
         """An existing file. Raises MapError if it is missing, foreign or damaged."""
-        return KeyframeStore(folder, *open_database(folder))
+        return KeyframeStore(folder)
 
-    def add(self, keyframes: Iterable[Keyframe]) -> Added:
+    @contextmanager
+    def using(self) -> Iterator[sqlite3.Connection]:
+        """For one statement."""
+        with self.lock, damage_named(self.folder):
+            require_same_file(self.folder, self.identity)
+            yield self.connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read inside is of one moment."""
+        with self.using() as connection:
+            connection.execute('BEGIN')
+            try:
+                yield
+            finally:
+                connection.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all that is written inside or, after an error, nothing."""
+        with self.using() as connection, connection:
+            connection.execute('BEGIN IMMEDIATE')  # nobody writes between what we read
+            yield connection
+
+    def add(self, keyframes: Iterable[Keyframe]) -> Changed:
         """Append in one transaction: all of them or none."""
-        with self.lock, damage_named(self.folder), self.connection:
-            self.connection.execute('BEGIN IMMEDIATE')  # nobody writes between what we read
+        with self.writing() as connection:
             before = self.generation()
             dim = self.manifest.descriptor_dim
-            ids = [insert(self.connection, keyframe, dim) for keyframe in keyframes]
-            return Added(ids, before, self._touch())
+            ids = [insert(connection, keyframe, dim) for keyframe in keyframes]
+            return Changed(ids, before, self._touch())
+
+    def remove(self, keyframe_ids: Sequence[int]) -> Changed:
+        """All of them or, where one is unknown, none."""
+        with self.writing() as connection:
+            before, ids = self.generation(), self._known_once(keyframe_ids)
+            connection.executemany('DELETE FROM keyframes WHERE id = ?', [(i,) for i in ids])
+            return Changed(ids, before, self._touch())
+
+    def update_poses(self, keyframe_ids: Sequence[int], poses: Sequence[Pose]) -> Changed:
+        """All of them or, where an id is unknown or a pose is none, nothing."""
+        if len(keyframe_ids) != len(poses):
+            raise MapError(
+                f'{len(keyframe_ids)} keyframes and {len(poses)} poses; nothing changed'
+            )
+        with self.writing() as connection:
+            before, ids = self.generation(), self._known_once(keyframe_ids)
+            rows = [
+                (*numbers_of(pose, f'keyframe {number}'), number)
+                for number, pose in zip(ids, poses, strict=True)
+            ]
+            connection.executemany(
+                'UPDATE keyframes SET x_m = ?, y_m = ?, z_m = ?, qx = ?, qy = ?, qz = ?, qw = ? '
+                'WHERE id = ?',
+                rows,
+            )
+            return Changed(ids, before, self._touch())
 
     def __len__(self) -> int:
         return int(self._one('SELECT COUNT(*) FROM keyframes'))
+
+    def data_version(self) -> int:
+        """Another number once another program, or another opening, has written."""
+        return int(self._one('PRAGMA data_version'))
 
     def generation(self) -> str:
         """Changes with every write: tells whether something derived still fits."""
         return str(self._one("SELECT value FROM manifest WHERE key = 'generation'"))
 
-    def vectors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """All descriptors: keyframe ids (P,) and vectors (P, E).
+    def require_same_map(self) -> None:
+        """Raises MapGoneError if another map was copied into the open file."""
+        if self.note('map_id') != self.manifest.map_id:
+            raise replaced(self.folder)
+
+    def note(self, key: str) -> Any:
+        """What is kept beside the keyframes under a name, or None."""
+        with self.using() as connection:
+            query = 'SELECT value FROM manifest WHERE key = ?'
+            row = connection.execute(query, (key,)).fetchone()
+        return row[0] if row else None
+
+    def put_notes(self, notes: dict[str, Any]) -> None:
+        """Keep something beside the keyframes, none of which it changes; inside `writing`."""
+        assert self.connection.in_transaction, 'what belongs together is written together'
+        self.connection.executemany('INSERT OR REPLACE INTO manifest VALUES (?, ?)', notes.items())
+
+    def find(self, external_id: str) -> int | None:
+        """The keyframe that another system knows by this id."""
+        query = "SELECT id FROM keyframes WHERE external_id = ? AND external_id != ''"
+        found = self._one(query, external_id)
+        return int(found) if found else None
+
+    def traverses(self, above_id: int = 0) -> list[tuple[int, str]]:
+        """(keyframe id, its traverse) of all that came after an id."""
+        with self.using() as connection:
+            query = 'SELECT id, traverse FROM keyframes WHERE id > ? ORDER BY id'
+            return connection.execute(query, (above_id,)).fetchall()
+
+    def ids(self) -> NDArray[np.int64]:
+        """Of all keyframes, ascending."""
+        with self.using() as connection:  # the small index, not the rows with their pictures
+            query = 'SELECT DISTINCT keyframe_id FROM descriptors ORDER BY keyframe_id'
+            rows = connection.execute(query).fetchall()
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def vectors(self, above_id: int = 0) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """All descriptors of keyframes above an id: keyframe ids (P,) and vectors (P, E).
 
         Raises MapError for a damaged one.
         """
-        with self.lock, damage_named(self.folder):
-            rows = self.connection.execute(
-                'SELECT keyframe_id, vector, crc FROM descriptors ORDER BY id'
+        with self.using() as connection:
+            rows = connection.execute(
+                'SELECT keyframe_id, vector, crc FROM descriptors WHERE keyframe_id > ? '
+                'ORDER BY id',
+                (above_id,),
             ).fetchall()
         dim = self.manifest.descriptor_dim
         damaged = [i for i, vector, crc in rows if not intact(vector, crc, dim)]
@@ -88,8 +189,8 @@ class KeyframeStore:
 
     def candidates(self, found: Iterable[tuple[int, float]]) -> list[Candidate]:
         """Keyframe ids and similarities -> candidates, in the same order."""
-        with self.lock, damage_named(self.folder):
-            rows = (candidate(self.connection, i, s) for i, s in found)
+        with self.using() as connection:
+            rows = (candidate(connection, i, s) for i, s in found)
             return [row for row in rows if row is not None]
 
     def local_features(self, kind: str, keyframe_ids: Iterable[int]) -> list[bytes | None]:
@@ -99,9 +200,9 @@ class KeyframeStore:
         """
         query = 'SELECT content, crc FROM local_features WHERE keyframe_id = ? AND kind = ?'
         found: list[bytes | None] = []
-        with self.lock, damage_named(self.folder):
+        with self.using() as connection:
             for number in keyframe_ids:
-                row = self.connection.execute(query, (number, kind)).fetchone()
+                row = connection.execute(query, (number, kind)).fetchone()
                 if row and zlib.crc32(row[0]) != row[1]:
                     raise damage(self.folder, f'the {kind} of keyframe {number} have changed')
                 found.append(row[0] if row else None)
@@ -114,8 +215,8 @@ class KeyframeStore:
 
     def poses(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Of all keyframes with points: ids (P,), and x, y, z, qx, qy, qz, qw (P, 7)."""
-        with self.lock, damage_named(self.folder):
-            rows = self.connection.execute(
+        with self.using() as connection:
+            rows = connection.execute(
                 'SELECT id, x_m, y_m, z_m, qx, qy, qz, qw FROM keyframes '
                 'WHERE x_m IS NOT NULL AND has_points'
             ).fetchall()
@@ -128,9 +229,9 @@ class KeyframeStore:
 
     def everything(self) -> list[Candidate]:
         """All keyframes in the order they were added, with similarity 0: for lists and plots."""
-        with self.lock, damage_named(self.folder):
-            ids = self.connection.execute('SELECT id FROM keyframes ORDER BY id').fetchall()
-        return self.candidates((row[0], 0.0) for row in ids)
+        with self.using() as connection:
+            ids = connection.execute('SELECT id FROM keyframes ORDER BY id').fetchall()
+            return self.candidates((row[0], 0.0) for row in ids)
 
     def problems(self) -> list[str]:
         """Every damage found, in words; empty for a sound file. Reads all of it."""
@@ -145,15 +246,33 @@ class KeyframeStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with self.lock, closing(sqlite3.connect(partial)) as copy:
+                require_same_file(self.folder, self.identity)
                 self.connection.backup(copy)
             partial.replace(folder / FILE)
         except (OSError, sqlite3.Error) as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise MapError(f'no copy of the map can be written at {folder}: {error}') from None
 
     def close(self) -> None:
         """Fold the log into the file, so that one file is the whole map."""
         with self.lock:
             self.connection.close()
+
+    def _known_once(self, keyframe_ids: Iterable[int]) -> list[int]:
+        """The same ids as plain numbers. Raises MapError for one that is unknown or repeated."""
+        ids = [int(number) for number in keyframe_ids]
+        query = 'SELECT 1 FROM keyframes WHERE id = ?'
+        unknown = [i for i in ids if not self._one(query, i)]
+        if unknown:
+            shown = ', '.join(map(str, unknown[:5])) + (', ...' if len(unknown) > 5 else '')
+            raise MapError(
+                f'the map at {self.folder} has no keyframe {shown}; nothing changed; '
+                '`cerfevpr map info` says what it holds'
+            )
+        if len(set(ids)) < len(ids):
+            raise MapError('a keyframe is named twice; nothing changed')
+        return ids
 
     def _touch(self) -> str:
         generation = uuid.uuid4().hex
@@ -163,6 +282,6 @@ class KeyframeStore:
         return generation
 
     def _one(self, query: str, *values: object) -> Any:
-        with self.lock, damage_named(self.folder):
-            row = self.connection.execute(query, values).fetchone()
+        with self.using() as connection:
+            row = connection.execute(query, values).fetchone()
         return row[0] if row else ''
