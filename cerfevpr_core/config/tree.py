@@ -189,6 +189,7 @@ class MapConfig:
     """The map and its search."""
 
     path: str = ''
+    traverses: _Names = ()  # of the map that are searched, as day, night; none: all
     top_k: Annotated[int, Field(ge=1, le=1000)] = 5
     index: Literal['flat', 'hnsw', 'ivfpq'] = 'flat'
     thumbnail_px: Annotated[int, Field(ge=0, le=1024)] = 320  # long side; 0: none

@@ -109,7 +109,8 @@ class VectorIndex:
         """Similarities and rows (count,), best first; -1 where the index found no more."""
         index, how = self.index, None
         if not allowed.all():
-            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder='little'))
+            bits = np.packbits(allowed, bitorder='little')
+            selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
             if isinstance(index, faiss.IndexHNSW) and restricted:
                 # Its links lead past most of a small choice, so all of that is looked at.
                 index = faiss.downcast_index(index.storage)
@@ -158,7 +159,7 @@ def _parameters(
     index: faiss.Index, selector: faiss.IDSelector, restricted: bool
 ) -> faiss.SearchParameters:
     if isinstance(index, faiss.IndexHNSW):
-        return faiss.SearchParametersHNSW(  # type: ignore[call-arg]
+        return faiss.SearchParametersHNSW(  # type: ignore[attr-defined]
             sel=selector, efSearch=index.hnsw.efSearch
         )
     if isinstance(index, faiss.IndexIVF):

@@ -165,6 +165,11 @@ class PlaceMap:
                 f'`cerfevpr map add {self.folder} --images DIR`'
             )
 
+    def require_traverses(self, names: Sequence[str]) -> None:
+        """Refuse names that no keyframe has. Raises MapError."""
+        with self.lock:
+            self.derived.require_traverses(names)
+
     def __len__(self) -> int:
         return len(self.store)
 
