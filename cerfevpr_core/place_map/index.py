@@ -18,6 +18,7 @@ FILE = 'index.faiss'
 STAMP = 'index.json'
 
 MIN_FOR_IVFPQ = 256 * 8  # fewer cannot train 256 codes for each part of a vector
+_KNOWN_OF_IVFPQ = 2000  # best rows of such an index, where all are asked for
 
 
 class VectorIndex:
@@ -64,6 +65,32 @@ class VectorIndex:
                 break
             ask = min(2 * ask, total)
         return list(best.items())[:top_k]
+
+    def similarities(
+        self, descriptor: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """(E,) -> all keyframe ids (M,), ascending, and their similarities (M,).
+
+        Exact with `flat` and `hnsw`; `ivfpq` knows the best alone, and NaN for the others.
+        """
+        owners, rows = np.unique(self.keyframe_ids, return_inverse=True)
+        best = np.full(len(owners), -np.inf)
+        np.maximum.at(best, rows, self._of_each_row(descriptor))
+        best[np.isinf(best)] = np.nan
+        return owners, best
+
+    def _of_each_row(self, descriptor: NDArray[np.float32]) -> NDArray[np.float32]:
+        count, dim = self.index.ntotal, self.index.d
+        found = np.full(count, -np.inf, np.float32)
+        if self.kind == 'ivfpq':
+            values, rows = self.index.search(descriptor[None], min(count, _KNOWN_OF_IVFPQ))
+            found[rows[0][rows[0] >= 0]] = values[0][rows[0] >= 0]
+            return found
+        if not count:
+            return found
+        kept = self.index.storage if self.kind == 'hnsw' else self.index
+        vectors = faiss.rev_swig_ptr(faiss.downcast_index(kept).get_xb(), count * dim)
+        return vectors.reshape(count, dim) @ descriptor
 
     def save(self, folder: Path, generation: str) -> None:
         """Beside the keyframes, with a stamp that says which state of them it was made from."""
