@@ -10,6 +10,7 @@ from cerfevpr_core.config.load import (
     save_config,
     settings,
 )
+from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
     AdapterConfig,
@@ -48,6 +49,7 @@ __all__ = [
     'Method',
     'RuntimeConfig',
     'Selection',
+    'SequenceConfig',
     'TrainConfig',
     'VariantsConfig',
     'VerificationConfig',
