@@ -120,7 +120,8 @@ class Describer:
         which there is no such fit. Nothing happens where nothing is fitted.
         """
         if self.needs_fit:
-            self.model.load_universal(universal_fit(self.config))
+            fitted = universal_fit(self.config)
+            self.model.load_universal(fitted)
             self.__dict__.pop('descriptor_dim', None)
 
     @torch.inference_mode()
