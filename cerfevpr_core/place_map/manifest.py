@@ -20,6 +20,8 @@ from cerfevpr_core.place_map.damage import damage
 
 FORMAT = 2
 
+FIT, UNIVERSAL = 'fit', 'universal'  # a setting of maps whose fit is not of their own images
+
 
 @dataclass(frozen=True)
 class Manifest:
