@@ -30,4 +30,5 @@ class StandingExecutor(SingleThreadedExecutor):
         if not self.context.ok() or getattr(entity, '_executor_event', False):
             raise error
         told = ''.join(traceback.format_exception(error))
+        assert node is not None
         node.get_logger().error(f'a callback failed: {told}', throttle_duration_sec=5.0)

@@ -112,7 +112,7 @@ def _cycles(
     stage: Stage, watch: Watch, minutes: float, localizer: subprocess.Popen[bytes]
 ) -> list[tuple[float, float]]:
     """Whole cycles until the time is over, at least one; (begin, end) of each in seconds."""
-    tally, cycles = stage.rig.tally, []
+    tally, cycles = stage.rig.tally, list[tuple[float, float]]()
     while not cycles or watch.now_s() < 60 * minutes:
         begin_s = watch.now_s()
         for name, phase in CYCLE.items():
