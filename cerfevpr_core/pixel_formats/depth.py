@@ -65,4 +65,4 @@ def decode_depth_png(data: bytes) -> NDArray[np.uint16]:
         raise ImageError(f'{_EXPECTED}, it cannot be read')
     if samples.ndim != 2 or samples.dtype != np.uint16:
         raise ImageError(f'{_EXPECTED}, it is {samples.dtype} of shape {samples.shape}')
-    return samples
+    return np.asarray(samples, np.uint16)

@@ -19,7 +19,8 @@ from typing import Any
 from cerfevpr_core.cli.options import STDERR, STDOUT
 from cerfevpr_core.data.frames import FolderFrames
 from cerfevpr_core.data.positions import read_camera
-from cerfevpr_core.errors import CerfeVPRError
+from cerfevpr_core.errors import CerfeVPRError, ConfigError
+from cerfevpr_core.geometry import Camera
 from cerfevpr_ros.run.jobs import drawn_route_map
 from cerfevpr_ros.run.processes import log_of, node_process
 from cerfevpr_ros.soak import lifecycle, phases
@@ -68,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='make soak', description=__doc__)
     parser.add_argument('--minutes', type=float, default=60.0, metavar='M')
     parser.add_argument('--seed', type=int, default=0, metavar='N')
+    parser.add_argument('--map', type=Path, metavar='MAP', help='instead of the drawn route')
+    parser.add_argument('--images', type=Path, metavar='DIR', help='to play in that map')
     parser.add_argument('--out', type=Path, default=Path('build/soak'), metavar='DIR')
     return parser
 
@@ -75,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    pristine, night = drawn_route_map(out)
+    if bool(options.map) != bool(options.images):
+        raise ConfigError('give both --map and --images, or none for the drawn route')
+    pristine, images = (options.map, options.images) if options.map else drawn_route_map(out)
     place_map = out / 'map'
     shutil.rmtree(place_map, ignore_errors=True)
     shutil.copytree(pristine, place_map)
@@ -84,8 +89,8 @@ def _run(options: argparse.Namespace) -> int:
         with Rig(tally) as rig:
             stage = Stage(
                 rig,
-                [frame.image for frame in FolderFrames(night)],
-                read_camera(night / 'camera.yaml'),
+                [frame.image for frame in FolderFrames(images)],
+                _camera(images),
                 random.Random(options.seed),
                 scale=min(1.0, options.minutes / 2),
             )
@@ -98,6 +103,11 @@ def _run(options: argparse.Namespace) -> int:
             tally.failed(f'the localizer ended with code {localizer.poll()}')
     result = result_of(tally, watch, cycles, options.minutes, options.seed)
     return _report(result, out)
+
+
+def _camera(images: Path) -> Camera | None:
+    file = images / 'camera.yaml'
+    return read_camera(file) if file.is_file() else None
 
 
 def _is_ready(stage: Stage, localizer: subprocess.Popen[bytes]) -> bool:

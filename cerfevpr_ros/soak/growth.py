@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import linregress, t
+from numpy.typing import NDArray
+from scipy.stats import t
 
 _HOUR_S = 3600.0
 _MIN_CYCLES = 4  # a line through fewer says nothing of its own error
@@ -52,7 +53,11 @@ def growth(
     return Growth(slope, error, len(inside), float(means[0]), float(means[-1]))
 
 
-def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
     """Slope of least squares, and half of its 95 % interval (Student's t)."""
-    fitted = linregress(x, y)
-    return float(fitted.slope), float(fitted.stderr * t.ppf(0.975, len(x) - 2))
+    around, num_free = x - x.mean(), len(x) - 2
+    spread = float(around @ around)
+    slope = float(around @ y) / spread
+    left_over = y - y.mean() - slope * around
+    error = np.sqrt(float(left_over @ left_over) / num_free / spread)
+    return slope, float(error * t.ppf(0.975, num_free))

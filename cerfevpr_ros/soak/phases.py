@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from builtin_interfaces.msg import Time
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
@@ -31,7 +30,7 @@ class Stage:
 
     rig: Rig
     images: list[RGB]
-    camera: Camera
+    camera: Camera | None  # of the images, where it is known
     random: random.Random
     scale: float = 1.0  # of how long phases take
     served_ms: float = 100.0  # median of the steady phase
@@ -45,7 +44,7 @@ def steady(stage: Stage) -> None:
     for _ in range(max(5, round(20 * stage.scale))):
         number = stage.random.randrange(len(stage.images))
         begin_s = time.monotonic()
-        rig.lens.send_camera(stage.camera, ns_to_stamp(rig.stamp_ns()))
+        _tell_camera(stage)
         found = rig.ask_surely(stage.images[number], 'in quiet times')
         took_ms.append(1e3 * (time.monotonic() - begin_s))
         if found is not None and stage.expected.setdefault(number, found) != found:
@@ -150,9 +149,9 @@ def sizes(stage: Stage) -> None:
     for size in _SIZES:
         image = np.asarray(cv2.resize(stage.images[0], size), np.uint8)
         rig.ask_surely(image, f'at {size[0]} x {size[1]} pixels')
-        rig.lens.send_camera(_resized(stage.camera, size), Time())
+        _tell_camera(stage, size)
         rig.ask_surely(image, f'at {size[0]} x {size[1]} pixels with its calibration')
-    rig.lens.send_camera(stage.camera, Time())
+    _tell_camera(stage)
     rig.ask_surely(stage.images[0], 'at its own size again')
 
 
@@ -173,6 +172,12 @@ def bad(stage: Stage) -> None:
             break
         time.sleep(0.1)
     rig.tally.count('bad images rejected', now - rejected)
+
+
+def _tell_camera(stage: Stage, size: tuple[int, int] | None = None) -> None:
+    if stage.camera is not None:
+        camera = _resized(stage.camera, size) if size else stage.camera
+        stage.rig.lens.send_camera(camera, ns_to_stamp(stage.rig.stamp_ns()))
 
 
 def _resized(camera: Camera, size: tuple[int, int]) -> Camera:
