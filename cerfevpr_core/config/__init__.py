@@ -10,6 +10,8 @@ from cerfevpr_core.config.load import (
     save_config,
     settings,
 )
+from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
     AdapterConfig,
@@ -44,10 +46,12 @@ __all__ = [
     'GridConfig',
     'LandmarksConfig',
     'LlnConfig',
+    'LoopConfig',
     'MapConfig',
     'Method',
     'RuntimeConfig',
     'Selection',
+    'SequenceConfig',
     'TrainConfig',
     'VariantsConfig',
     'VerificationConfig',
