@@ -42,7 +42,5 @@ def require_types(folder: Path, rows: Mapping[str, Any]) -> None:
             )
     dim = rows.get('descriptor_dim')
     if type(dim) is not int or not 0 < dim <= MAX_DESCRIPTOR_DIM:
-        raise damage(
-            folder,
-            f'its manifest cannot be read: descriptors of {dim!r} numbers, expected 1 to {MAX_DESCRIPTOR_DIM}',
-        )
+        reason = f'descriptors of {dim!r} numbers, expected 1 to {MAX_DESCRIPTOR_DIM}'
+        raise damage(folder, f'its manifest cannot be read: {reason}')
