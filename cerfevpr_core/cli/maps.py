@@ -8,8 +8,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cerfevpr_core.cli import map_changes
 from cerfevpr_core.cli.options import add_images, add_settings, config_of, frames_of, track
 from cerfevpr_core.errors import ConfigError, DamagedMapError
+from cerfevpr_core.place_map import FIT, UNIVERSAL, Manifest, calibration
 from cerfevpr_core.place_map.store import KeyframeStore
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def add_commands(commands: Any) -> None:
     check.set_defaults(run=_check)
     for each in (info, check):
         each.add_argument('map', type=Path, metavar='MAP')
+    map_changes.add_actions(actions)
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -72,6 +75,7 @@ def _add(options: argparse.Namespace) -> None:
 def _info(options: argparse.Namespace) -> None:
     with closing(KeyframeStore.open(options.map)) as store:
         manifest, keyframes = store.manifest, store.everything()
+        calibrated = calibration.age(store)
     num_posed = sum(k.pose is not None for k in keyframes)
     traverses = sorted({k.traverse for k in keyframes if k.traverse})
     size_mb = sum(f.stat().st_size for f in options.map.iterdir()) / 1e6
@@ -84,13 +88,29 @@ def _info(options: argparse.Namespace) -> None:
         'method': manifest.settings['method'],
         'backbone': manifest.settings['backbone.name'],
         'descriptor': f'{manifest.descriptor_dim} dimensions',
+        'fitted': _fit(manifest),
         'landmarks': manifest.settings['landmarks.selection'],
         'keypoints': _keypoints(manifest.settings),
+        'calibration': _calibration(calibrated),
         'fingerprint': manifest.fingerprint,
         'size': f'{size_mb:.1f} MB',
     }
     for name, value in rows.items():
         print(f'{name:12} {value}')
+
+
+def _fit(manifest: Manifest) -> str:
+    if not manifest.fitted:
+        return 'nothing'
+    if manifest.settings.get(FIT) == UNIVERSAL:
+        return 'on other places (`map reembed` fits to the images of the map)'
+    return 'to the images of the map'
+
+
+def _calibration(age: int | None) -> str:
+    if age is None:
+        return 'none'
+    return f'{age} keyframes added or removed since' if age else 'of the map as it is'
 
 
 def _keypoints(settings: Mapping[str, Any]) -> str:
