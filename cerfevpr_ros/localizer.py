@@ -12,7 +12,6 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped as PoseMsg
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
@@ -27,6 +26,7 @@ from cerfevpr_ros import bridge
 from cerfevpr_ros.camera_input import CameraInput
 from cerfevpr_ros.conversions import image_from_msg
 from cerfevpr_ros.diagnostics import to_msg
+from cerfevpr_ros.executor import StandingExecutor
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
 from cerfevpr_ros.program import run_program
 from cerfevpr_ros.results import candidates_to_msg, matches_to_msg, pose_to_stamped_msg
@@ -190,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(node: Localizer) -> int:
-    executor = SingleThreadedExecutor()
+    executor = StandingExecutor()
     executor.add_node(node)
     try:
         if own_parameter(node, 'autostart', True) and not _start(node):

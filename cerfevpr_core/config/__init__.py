@@ -10,6 +10,7 @@ from cerfevpr_core.config.load import (
     save_config,
     settings,
 )
+from cerfevpr_core.config.loop import LoopConfig
 from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
@@ -45,6 +46,7 @@ __all__ = [
     'GridConfig',
     'LandmarksConfig',
     'LlnConfig',
+    'LoopConfig',
     'MapConfig',
     'Method',
     'RuntimeConfig',
