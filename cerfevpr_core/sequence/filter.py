@@ -50,7 +50,7 @@ class KeyframeFilter:
         self.evidence = Evidence(config, len(table))
         number = len(SPEEDS) * len(table)
         self.nowhere = 0.5
-        self.state = np.full((len(SPEEDS), len(table)), 0.5 / number)  # (S, M)
+        self.state = np.full((len(SPEEDS), len(table)), 0.5 / max(number, 1))  # (S, M)
         self.pending: Motion | None = None  # too little so far to reach another keyframe
 
     def update(
