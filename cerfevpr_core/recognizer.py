@@ -131,8 +131,10 @@ class PlaceRecognizer:
 
     def sequence(self) -> SequenceFilter | None:
         """A new belief for one stream of images in order; None where settings say never."""
-        config = self.config.sequence
-        return None if config.mode == 'never' else SequenceFilter(config, self.place_map)
+        config, traverses = self.config.sequence, self.config.map.traverses
+        if config.mode == 'never':
+            return None
+        return SequenceFilter(config, self.place_map, traverses)
 
     def describe(self, image: Image) -> View:
         """The view that later stages work on."""
