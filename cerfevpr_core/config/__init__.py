@@ -11,6 +11,7 @@ from cerfevpr_core.config.load import (
     settings,
 )
 from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
     AdapterConfig,
@@ -50,6 +51,7 @@ __all__ = [
     'Method',
     'RuntimeConfig',
     'Selection',
+    'SequenceConfig',
     'TrainConfig',
     'VariantsConfig',
     'VerificationConfig',

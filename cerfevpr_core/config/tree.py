@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
 from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.verification import VerificationConfig
 
 _STRICT = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
@@ -221,6 +222,7 @@ class Config:
     vlad: VladConfig = field(default_factory=VladConfig)
     landmarks: LandmarksConfig = field(default_factory=LandmarksConfig)
     map: MapConfig = field(default_factory=MapConfig)
+    sequence: SequenceConfig = field(default_factory=SequenceConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
