@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped as PoseMsg
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
@@ -20,6 +18,7 @@ from std_msgs.msg import Header
 from cerfevpr_core.config import running_settings
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
 from cerfevpr_core.pixel_formats import RGB
+from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.recognizer import PlaceRecognizer, Recognition, StageClock
 from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
@@ -27,13 +26,14 @@ from cerfevpr_ros import bridge
 from cerfevpr_ros.camera_input import CameraInput
 from cerfevpr_ros.conversions import image_from_msg
 from cerfevpr_ros.diagnostics import to_msg
+from cerfevpr_ros.map_services import MapServices
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
-from cerfevpr_ros.program import run_program
+from cerfevpr_ros.program import run_lifecycle
 from cerfevpr_ros.results import candidates_to_msg, matches_to_msg, pose_to_stamped_msg
 
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
-_OWN = frozenset({'autostart', 'map_frame', 'image_is_rectified'})
+_OWN = frozenset({'autostart', 'map_frame', 'map_root', 'image_is_rectified'})
 
 
 class Localizer(LifecycleNode):
@@ -60,6 +60,22 @@ class Localizer(LifecycleNode):
         self.diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', _RELIABLE)
         self.create_timer(1.0, self._report)
         self.create_service(Localize, '~/localize', self._on_localize)
+        map_root = own_parameter(self, 'map_root', '')
+        self.map_services = MapServices(self, map_root, self.place_map, self.load_map)
+
+    def place_map(self) -> PlaceMap | None:
+        """The map in use."""
+        return self.recognizer.place_map if self.recognizer else None
+
+    def load_map(self, folder: Path) -> None:
+        """Go on in another map. Raises CerfeVPRError, and keeps the old one."""
+        values = self.settings.given() | {'map.path': str(folder)}
+        new = PlaceRecognizer.load(folder, overrides=values)
+        with self._recognizing:
+            old, self.recognizer = self.recognizer, new
+            if old is not None:
+                old.close()
+        self.settings.in_use(running_settings(new.config))
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the map with the model that made it, and run it once so that it is warm."""
@@ -74,6 +90,7 @@ class Localizer(LifecycleNode):
             self.close()
             return TransitionCallbackReturn.FAILURE
         place_map, config = self.recognizer.place_map, self.recognizer.config
+        self.map_services.configured(place_map.folder)
         verifies = self.recognizer.relocalizer is not None
         poses = f'poses by {config.verification.detector} keypoints'
         self.get_logger().info(
@@ -130,9 +147,9 @@ class Localizer(LifecycleNode):
         return recognizer
 
     def _serve(self, image: RGB, header: Header, clock: StageClock) -> None:
-        recognizer = self.recognizer
-        assert recognizer is not None
         with self._recognizing:
+            recognizer = self.recognizer  # in here: load_map may replace it
+            assert recognizer is not None
             found = recognizer.recognize(image, camera=self.input.camera)
         found.stage_ms.update(clock.stage_ms)
         self._publish(found, header)
@@ -151,7 +168,7 @@ class Localizer(LifecycleNode):
     def _on_localize(
         self, request: Localize.Request, response: Localize.Response
     ) -> Localize.Response:
-        recognizer = self.recognizer
+        recognizer = self.recognizer  # replaced in this thread alone
         if recognizer is None:
             response.message = 'the localizer is not configured: no map is loaded'
             return response
@@ -186,24 +203,7 @@ def _top_k(request: Localize.Request) -> int | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is told to stop; 1 if it cannot start."""
-    return run_program('localizer', Localizer, _run, arguments)
-
-
-def _run(node: Localizer) -> int:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        if own_parameter(node, 'autostart', True) and not _start(node):
-            return 1 if rclpy.ok() else 0
-        executor.spin()
-    finally:
-        executor.shutdown()
-    return 0
-
-
-def _start(node: Localizer) -> bool:
-    success = TransitionCallbackReturn.SUCCESS
-    return node.trigger_configure() == success and node.trigger_activate() == success
+    return run_lifecycle('localizer', Localizer, arguments)
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ from cerfevpr_core.config.load import (
     save_config,
     settings,
 )
+from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
     AdapterConfig,
@@ -45,6 +46,7 @@ __all__ = [
     'LandmarksConfig',
     'LlnConfig',
     'MapConfig',
+    'MappingConfig',
     'Method',
     'RuntimeConfig',
     'Selection',

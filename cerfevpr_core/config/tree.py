@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
 from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
+from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.verification import VerificationConfig
 
 _STRICT = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
@@ -221,6 +222,7 @@ class Config:
     landmarks: LandmarksConfig = field(default_factory=LandmarksConfig)
     map: MapConfig = field(default_factory=MapConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
+    mapping: MappingConfig = field(default_factory=MappingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
