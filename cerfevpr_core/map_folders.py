@@ -29,7 +29,7 @@ class MapRoot:
         parts = Path(text).parts
         if '..' in parts:
             raise MapError(f'the path {text[:80]!r} has .. in it; give it without')
-        if max(len(part.encode()) for part in parts) > _MAX_PART:
+        if max((len(part.encode()) for part in parts), default=0) > _MAX_PART:
             raise MapError(f'the path {text[:80]!r} has a part of more than {_MAX_PART} bytes')
         named = self.folder / text
         try:
