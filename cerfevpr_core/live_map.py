@@ -126,6 +126,8 @@ class LiveMapper:
                 f'{len(ids)} keyframe ids came with {len(given)} poses, expected one pose for '
                 'each; no pose was changed'
             )
+        if len(set(ids)) < len(ids):
+            raise MapError('a keyframe id comes twice, expected one pose each; none was changed')
         for pose in given:
             _require_possible(pose)
         self.place_map.update_poses(ids, given)
