@@ -39,6 +39,8 @@ _OWN = frozenset({'autostart', 'map_frame', 'map_root', 'image_is_rectified'})
 class Localizer(LifecycleNode):
     """A lifecycle node around one PlaceRecognizer. Configure loads, activate listens."""
 
+    _is_whole = False  # a wrong parameter ends the constructor; what is there is destroyed
+
     def __init__(self, **node_options: Any) -> None:
         super().__init__(
             'localizer', automatically_declare_parameters_from_overrides=True, **node_options
@@ -62,6 +64,7 @@ class Localizer(LifecycleNode):
         self.create_service(Localize, '~/localize', self._on_localize)
         map_root = own_parameter(self, 'map_root', '')
         self.map_services = MapServices(self, map_root, self.place_map, self.load_map)
+        self._is_whole = True
 
     def place_map(self) -> PlaceMap | None:
         """The map in use."""
@@ -121,7 +124,8 @@ class Localizer(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Close everything first."""
-        self.close()
+        if self._is_whole:
+            self.close()
         super().destroy_node()
 
     def close(self) -> None:

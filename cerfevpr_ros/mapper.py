@@ -54,6 +54,8 @@ _OWN = frozenset(
 class Mapper(LifecycleNode):
     """A lifecycle node around one LiveMapper. Configure opens the map, activate listens."""
 
+    _is_whole = False  # a wrong parameter ends the constructor; what is there is destroyed
+
     def __init__(self, **node_options: Any) -> None:
         super().__init__(
             'mapper', automatically_declare_parameters_from_overrides=True, **node_options
@@ -74,6 +76,7 @@ class Mapper(LifecycleNode):
         map_root = own_parameter(self, 'map_root', '')
         self.map_services = MapServices(self, map_root, self.place_map, self.load_map)
         self.keyframe_services = MapperServices(self)
+        self._is_whole = True
 
     @property
     def traverse(self) -> str:
@@ -130,7 +133,8 @@ class Mapper(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Close everything first."""
-        self.close()
+        if self._is_whole:
+            self.close()
         super().destroy_node()
 
     def close(self) -> None:
