@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ from cerfevpr_core.config import Config, load_config
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.images import Image
-from cerfevpr_core.landmarks.landmarks import Landmarks
-from cerfevpr_core.landmarks.rerank import rerank
 from cerfevpr_core.map_model import map_settings, matching_describer
 from cerfevpr_core.place_map import Candidate, PlaceMap
 from cerfevpr_core.relocalizer import Relocalized, Relocalizer
-from cerfevpr_core.verification import PoseEstimate, matched_regions
+from cerfevpr_core.reranking import rerank_first
+from cerfevpr_core.verification import PoseEstimate
 from cerfevpr_core.view import View
 
 
@@ -139,15 +138,7 @@ class PlaceRecognizer:
 
     def _rerank(self, view: View, candidates: list[Candidate]) -> list[Candidate]:
         """The first ones by their landmarks; what was found beyond them stays behind."""
-        query, number = view.landmarks, self.config.landmarks.num_candidates
-        if query is None:
-            return candidates
-        first, rest = candidates[:number], candidates[number:]
-        ids = [candidate.keyframe_id for candidate in first]
-        known = dict(zip(ids, self.place_map.landmarks(ids), strict=True))
-        weight = self.config.landmarks.descriptor_weight
-        ranked = rerank(query, first, list(known.values()), weight)
-        return [_with_regions(c, view, known[c.keyframe_id]) for c in ranked] + rest
+        return rerank_first(view, candidates, self.place_map, self.config.landmarks)
 
     def _decide(self, candidates: list[Candidate]) -> Decision:
         # Without a calibration there is no probability: only a floor that the user may set.
@@ -168,13 +159,3 @@ class StageClock:
         now = time.perf_counter()
         self.stage_ms[stage] = 1000 * (now - self._since)
         self._since = now
-
-
-def _with_regions(candidate: Candidate, view: View, landmarks: Landmarks | None) -> Candidate:
-    """The candidate with the regions in which it matched, in pixels of both images."""
-    matches = candidate.landmark_matches
-    if matches is None or landmarks is None or view.landmarks is None:
-        return candidate
-    sizes = view.image.shape[:2], candidate.size_px
-    regions = matched_regions(matches, view.landmarks, landmarks, *sizes)
-    return replace(candidate, regions=regions)

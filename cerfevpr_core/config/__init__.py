@@ -11,6 +11,7 @@ from cerfevpr_core.config.load import (
     settings,
 )
 from cerfevpr_core.config.mapping import MappingConfig
+from cerfevpr_core.config.loop import LoopConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
     AdapterConfig,
@@ -45,6 +46,7 @@ __all__ = [
     'GridConfig',
     'LandmarksConfig',
     'LlnConfig',
+    'LoopConfig',
     'MapConfig',
     'MappingConfig',
     'Method',

@@ -31,7 +31,7 @@ def settings(config: Config) -> dict[str, Any]:
 
 def model_settings(config: Config) -> dict[str, Any]:
     """Those that decide what a descriptor is; a map carries them."""
-    apart = ('landmarks.', 'map.', 'mapping.', 'verification.', 'runtime.', *OFFLINE)
+    apart = ('landmarks.', 'loop.', 'map.', 'mapping.', 'verification.', 'runtime.', *OFFLINE)
     return {name: v for name, v in settings(config).items() if not name.startswith(apart)}
 
 
