@@ -29,15 +29,18 @@ class LoopPublisher:
         self.num_closed, self.last_reason = 0, ''
 
     def open(self, live_map: LiveMapper) -> None:
-        """Look for loops in this map from now on, if settings and map allow."""
-        self.close()
-        if not live_map.config.loop.enabled:
-            return
-        if live_map.maker.detector is None:
+        """Look for loops in this map from now on, if settings and map allow.
+
+        Raises CerfeVPRError, and goes on as before.
+        """
+        wanted = live_map.config.loop.enabled
+        if wanted and live_map.maker.detector is None:
             self._node.get_logger().info('the map keeps no keypoints: no loop is closed')
-            return
-        self._closer = LoopCloser(live_map.config, live_map.place_map)
-        self._worker = OrderedWorker(self._serve, _MAX_WAITING)
+            wanted = False
+        closer = LoopCloser(live_map.config, live_map.place_map) if wanted else None
+        self.close()
+        if closer is not None:
+            self._closer, self._worker = closer, OrderedWorker(self._serve, _MAX_WAITING)
 
     def take(self, added: Added, header: Header) -> None:
         """A new keyframe; never waits."""

@@ -10,8 +10,8 @@ from cerfevpr_core.config.load import (
     save_config,
     settings,
 )
-from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
     AdapterConfig,

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
 from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
-from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.verification import VerificationConfig
 
 _STRICT = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
