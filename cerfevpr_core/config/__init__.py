@@ -12,6 +12,7 @@ from cerfevpr_core.config.load import (
 )
 from cerfevpr_core.config.loop import LoopConfig
 from cerfevpr_core.config.mapping import MappingConfig
+from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
     AdapterConfig,
@@ -52,6 +53,7 @@ __all__ = [
     'Method',
     'RuntimeConfig',
     'Selection',
+    'SequenceConfig',
     'TrainConfig',
     'VariantsConfig',
     'VerificationConfig',

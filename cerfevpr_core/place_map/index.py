@@ -24,6 +24,7 @@ REMOVED = -1  # the owner of a row whose keyframe is gone
 _LEFT_S = 60  # no program writes that long at a file without touching it
 
 MIN_FOR_IVFPQ = 256 * 8  # fewer cannot train 256 codes for each part of a vector
+_KNOWN_OF_IVFPQ = 2000  # best rows of such an index, where all are asked for
 
 
 class VectorIndex:
@@ -80,9 +81,7 @@ class VectorIndex:
 
         `only` holds the ids of those that may be found, ascending; None allows all.
         """
-        allowed = self.keyframe_ids != REMOVED
-        if only is not None:
-            allowed &= np.isin(self.keyframe_ids, only)
+        allowed = self._allowed(only)
         total = int(allowed.sum())
         wanted, ask = min(top_k, self.num_keyframes), min(top_k, total)
         if only is not None:
@@ -109,13 +108,45 @@ class VectorIndex:
         """Similarities and rows (count,), best first; -1 where the index found no more."""
         index, how = self.index, None
         if not allowed.all():
-            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder='little'))
+            bits = np.packbits(allowed, bitorder='little')
+            selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
             if isinstance(index, faiss.IndexHNSW) and restricted:
                 # Its links lead past most of a small choice, so all of that is looked at.
                 index = faiss.downcast_index(index.storage)
             how = _parameters(index, selector, restricted)
         similarities, rows = index.search(descriptor[None], count, params=how)
         return similarities[0], rows[0]
+
+    def _allowed(self, only: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+        allowed = self.keyframe_ids != REMOVED
+        return allowed if only is None else allowed & np.isin(self.keyframe_ids, only)
+
+    def similarities(
+        self, descriptor: NDArray[np.float32], only: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """(E,) -> all keyframe ids (M,), or `only` those, ascending, and similarities (M,).
+
+        Exact with `flat` and `hnsw`; `ivfpq` knows the best alone, and NaN for the others.
+        """
+        allowed = self._allowed(only)
+        owners, rows = np.unique(self.keyframe_ids[allowed], return_inverse=True)
+        best = np.full(len(owners), -np.inf)
+        np.maximum.at(best, rows, self._of_each_row(descriptor)[allowed])
+        best[np.isinf(best)] = np.nan
+        return owners, best
+
+    def _of_each_row(self, descriptor: NDArray[np.float32]) -> NDArray[np.float32]:
+        count, dim = self.index.ntotal, self.index.d
+        found = np.full(count, -np.inf, np.float32)
+        if self.kind == 'ivfpq':
+            values, rows = self.index.search(descriptor[None], min(count, _KNOWN_OF_IVFPQ))
+            found[rows[0][rows[0] >= 0]] = values[0][rows[0] >= 0]
+            return found
+        if not count:
+            return found
+        kept = self.index.storage if self.kind == 'hnsw' else self.index
+        vectors = faiss.rev_swig_ptr(faiss.downcast_index(kept).get_xb(), count * dim)
+        return vectors.reshape(count, dim) @ descriptor
 
     def save(self, folder: Path, generation: str) -> None:
         """Beside the keyframes, with a stamp that says which state of them it was made from."""
@@ -158,7 +189,7 @@ def _parameters(
     index: faiss.Index, selector: faiss.IDSelector, restricted: bool
 ) -> faiss.SearchParameters:
     if isinstance(index, faiss.IndexHNSW):
-        return faiss.SearchParametersHNSW(  # type: ignore[call-arg]
+        return faiss.SearchParametersHNSW(  # type: ignore[attr-defined]
             sel=selector, efSearch=index.hnsw.efSearch
         )
     if isinstance(index, faiss.IndexIVF):

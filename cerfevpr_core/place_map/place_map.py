@@ -117,6 +117,16 @@ class PlaceMap:
         """Keyframes added or removed since it was calibrated; None without a calibration."""
         return calibration.age(self.store)
 
+    def similarities(
+        self, descriptor: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Of all keyframes to a descriptor (E,): ids (M,), ascending, and similarities (M,).
+
+        NaN where an approximate index does not know.
+        """
+        with self.lock:
+            return self.derived.index.similarities(np.asarray(descriptor, np.float32))
+
     def landmarks(self, keyframe_ids: Iterable[int]) -> list[Landmarks | None]:
         """Those of keyframes, in the order asked for; None where a keyframe has none."""
         found = self.store.local_features('landmarks', keyframe_ids)
@@ -164,6 +174,11 @@ class PlaceMap:
                 f'the map at {self.folder} is empty; add images with '
                 f'`cerfevpr map add {self.folder} --images DIR`'
             )
+
+    def require_traverses(self, names: Sequence[str]) -> None:
+        """Refuse names that no keyframe has. Raises MapError."""
+        with self.lock:
+            self.derived.require_traverses(names)
 
     def __len__(self) -> int:
         return len(self.store)
