@@ -75,15 +75,18 @@ class PlaceRecognizer:
         file: Path | None = None,
         assignments: tuple[str, ...] = (),
         overrides: Mapping[str, Any] | None = None,
+        may_be_empty: bool = False,
     ) -> PlaceRecognizer:
         """Open a map with the model that made it; only what is set explicitly may differ.
 
-        Raises MapError for a map that is missing, empty, damaged or of another model.
+        Raises MapError for a map that is missing, damaged, of another model, or empty unless
+        somebody may be adding to it.
         """
         base = map_settings(folder)
         config = load_config(file, assignments, overrides, base)
         place_map = PlaceMap.open(folder, config.map.index)
-        place_map.require_keyframes()
+        if not may_be_empty:
+            place_map.require_keyframes()
         place_map.require_traverses(config.map.traverses)
         return PlaceRecognizer(config, matching_describer(config, place_map), place_map)
 

@@ -73,7 +73,7 @@ class Localizer(LifecycleNode):
     def load_map(self, folder: Path) -> None:
         """Go on in another map. Raises CerfeVPRError, and keeps the old one."""
         values = self.settings.given() | {'map.path': str(folder)}
-        new = PlaceRecognizer.load(folder, overrides=values)
+        new = PlaceRecognizer.load(folder, overrides=values, may_be_empty=True)
         with self._recognizing:
             old, self.recognizer = self.recognizer, new
             if old is not None:
@@ -100,6 +100,8 @@ class Localizer(LifecycleNode):
             f'{len(place_map)} keyframes from {place_map.folder}, method {config.method}, '
             + (poses if verifies else 'no poses: the map keeps no keypoints')
         )
+        if not len(place_map):
+            self.get_logger().warning('the map is empty: every image is UNKNOWN until it grows')
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -146,7 +148,8 @@ class Localizer(LifecycleNode):
                 'no map: set map.path (launch argument map:=DIR) to a folder made by '
                 '`cerfevpr map build --images DIR --out MAP`'
             )
-        recognizer = PlaceRecognizer.load(Path(path).expanduser(), overrides=values)
+        folder = Path(path).expanduser()  # which a mapper may be filling
+        recognizer = PlaceRecognizer.load(folder, overrides=values, may_be_empty=True)
         self.settings.in_use(running_settings(recognizer.config))
         return recognizer
 
