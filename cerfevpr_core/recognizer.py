@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,11 @@ class PlaceRecognizer:
         """The candidates of a view in the order of `recognize`, which also verifies them."""
         candidates = self._search(view, top_k)
         return self._rerank(view, candidates)
+
+    def choose_traverses(self, names: tuple[str, ...]) -> None:
+        """Search these alone from now on; none: all. Raises MapError for an unknown one."""
+        self.place_map.require_traverses(names)
+        self.config = replace(self.config, map=replace(self.config.map, traverses=names))
 
     def close(self) -> None:
         """Close the map."""

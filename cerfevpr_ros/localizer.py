@@ -15,7 +15,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
-from cerfevpr_core.config import running_settings
+from cerfevpr_core.config import Config, running_settings
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
 from cerfevpr_core.pixel_formats import RGB
 from cerfevpr_core.place_map import PlaceMap
@@ -46,7 +46,8 @@ class Localizer(LifecycleNode):
             'localizer', automatically_declare_parameters_from_overrides=True, **node_options
         )
         self.recognizer: PlaceRecognizer | None = None
-        self.settings = SettingsFromParameters(self, own=_OWN)
+        live = {'map.traverses': self._on_traverses}
+        self.settings = SettingsFromParameters(self, _OWN, live)
         self.map_frame = own_parameter(self, 'map_frame', 'map')
         self.input = CameraInput(
             self, self._serve, own_parameter(self, 'image_is_rectified', False)
@@ -137,6 +138,11 @@ class Localizer(LifecycleNode):
             self.recognizer.close()
             self.recognizer = None
             self.settings.unlock()
+
+    def _on_traverses(self, config: Config) -> None:
+        if self.recognizer is not None:
+            with self._recognizing:
+                self.recognizer.choose_traverses(config.map.traverses)
 
     def _load(self) -> PlaceRecognizer:
         values = self.settings.given()
