@@ -8,7 +8,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import faiss
 import numpy as np
@@ -144,8 +144,10 @@ class VectorIndex:
             return found
         if not count:
             return found
-        kept = self.index.storage if self.kind == 'hnsw' else self.index
-        vectors = faiss.rev_swig_ptr(faiss.downcast_index(kept).get_xb(), count * dim)
+        index: Any = self.index  # its Python interface is not typed
+        kept = index.storage if self.kind == 'hnsw' else index
+        flat: Any = faiss.downcast_index(kept)
+        vectors = faiss.rev_swig_ptr(flat.get_xb(), count * dim)
         return vectors.reshape(count, dim) @ descriptor
 
     def save(self, folder: Path, generation: str) -> None:
