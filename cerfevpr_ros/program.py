@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.utilities import try_shutdown
 
 from cerfevpr_core.errors import CerfeVPRError
+from cerfevpr_ros.executor import StandingExecutor
 from cerfevpr_ros.logs import forward_logs, stop_forwarding
 from cerfevpr_ros.parameters import own_parameter
 
@@ -59,7 +60,7 @@ def run_lifecycle(name: str, make: Callable[[], _Managed], arguments: list[str] 
 
 
 def _run_lifecycle(node: LifecycleNode) -> int:
-    executor = SingleThreadedExecutor()
+    executor = StandingExecutor()
     executor.add_node(node)
     try:
         if own_parameter(node, 'autostart', True) and not _start(node):

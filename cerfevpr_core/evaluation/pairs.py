@@ -16,6 +16,7 @@ from PIL import ImageDraw, ImageFont, ImageOps
 from cerfevpr_core.describer import evenly
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.images import Image, read_image
+from cerfevpr_core.pixel_formats import decode_compressed
 
 THUMBNAIL_PX = 320
 FRAME_COLORS = {'right': '#17784a', 'wrong': '#c0342a', 'unknown': '#626d7b'}
@@ -57,8 +58,8 @@ def jpeg_of(image: Image, longest_px: int = THUMBNAIL_PX) -> bytes:
 
 def shrunk(jpeg: bytes, longest_px: int = THUMBNAIL_PX) -> bytes:
     """The jpeg itself if it is small enough, else a smaller one."""
-    image = PilImage.open(io.BytesIO(jpeg))
-    return jpeg if max(image.size) <= longest_px else _jpeg(image.convert('RGB'), longest_px)
+    image = _opened(jpeg)
+    return jpeg if max(image.size) <= longest_px else _jpeg(image, longest_px)
 
 
 def first_correct(
@@ -169,15 +170,20 @@ def _card(pair: Pair, width: int, pad: int) -> PilImage.Image:
 
 
 def _height_at(pair: Pair, width: int) -> int:
-    image = PilImage.open(io.BytesIO(pair.query_jpeg))
+    image = _opened(pair.query_jpeg)
     return round(width * image.height / image.width)
 
 
 def _tile(jpeg: bytes, width: int, height: int) -> PilImage.Image:
     if not jpeg:
         return PilImage.new('RGB', (width, height), '#e3e7ec')
-    image = PilImage.open(io.BytesIO(jpeg)).convert('RGB')
+    image = _opened(jpeg)
     return ImageOps.pad(image, (width, height), PilImage.Resampling.LANCZOS, color='#e3e7ec')
+
+
+def _opened(jpeg: bytes) -> PilImage.Image:
+    # A map's pictures may come from anybody: no other format, no absurd size.
+    return PilImage.fromarray(decode_compressed(jpeg, 'jpeg'))
 
 
 def _font(size_px: int, weight: str = '') -> ImageFont.FreeTypeFont:
