@@ -21,6 +21,10 @@ class DamagedMapError(MapError):
     """A map whose files have changed or are cut short."""
 
 
+class MapGoneError(MapError):
+    """A map that was removed, or replaced by another, while it was open."""
+
+
 class WeightsError(CerfeVPRError):
     """Pretrained weights cannot be found or do not fit the network."""
 

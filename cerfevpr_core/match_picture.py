@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from cerfevpr_core.evaluation.style import GRID, INK, MARKS, MUTED, SERIES, TRUTH
 from cerfevpr_core.images import Image

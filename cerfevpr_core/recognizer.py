@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from cerfevpr_core.config import Config, load_config
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.images import Image
-from cerfevpr_core.landmarks.landmarks import Landmarks
-from cerfevpr_core.landmarks.rerank import rerank
 from cerfevpr_core.map_model import map_settings, matching_describer
 from cerfevpr_core.place_map import Candidate, PlaceMap
 from cerfevpr_core.relocalizer import Relocalized, Relocalizer
-from cerfevpr_core.verification import PoseEstimate, matched_regions
+from cerfevpr_core.reranking import rerank_first
+from cerfevpr_core.sequence import Motion, SequenceFilter
+from cerfevpr_core.verification import PoseEstimate
 from cerfevpr_core.view import View
 
 
@@ -45,6 +45,7 @@ class Recognition:
     stage_ms: dict[str, float]
     pose: PoseEstimate | None = None
     pose_reason: str | None = None
+    nowhere: float | None = None  # chance to be in no place of the map; None for a single image
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,21 @@ class PlaceRecognizer:
         config = load_config(file, assignments, overrides, base)
         place_map = PlaceMap.open(folder, config.map.index)
         place_map.require_keyframes()
+        place_map.require_traverses(config.map.traverses)
         return PlaceRecognizer(config, matching_describer(config, place_map), place_map)
 
     def recognize(
-        self, image: Image, top_k: int | None = None, camera: Camera | None = None
+        self,
+        image: Image,
+        top_k: int | None = None,
+        camera: Camera | None = None,
+        sequence: SequenceFilter | None = None,
+        motion: Motion | None = None,
     ) -> Recognition:
         """RGB (H, W, 3) -> the places it may show. Raises ImageError for a bad image.
 
         A pose needs the camera; without one that of the map is taken if its images are as large.
+        `sequence` remembers the images before this one, and `motion` is that since the last.
         """
         clock = StageClock()
         top_k = top_k or self.config.map.top_k
@@ -101,6 +109,11 @@ class PlaceRecognizer:
         if view.landmarks is not None:
             candidates = self._rerank(view, candidates)
             clock.stop('rerank')
+        nowhere = None
+        if sequence is not None:
+            followed = sequence.follow(view.descriptor, candidates, motion)
+            candidates, nowhere = self._with_landmarks(view, followed.candidates), followed.nowhere
+            clock.stop('sequence')
         found = Relocalized(candidates)
         if self.relocalizer is not None:
             found = self.relocalizer.relocalize(image, camera, candidates)
@@ -113,7 +126,13 @@ class PlaceRecognizer:
             clock.stage_ms,
             found.pose,
             found.pose_reason,
+            nowhere,
         )
+
+    def sequence(self) -> SequenceFilter | None:
+        """A new belief for one stream of images in order; None where settings say never."""
+        config = self.config.sequence
+        return None if config.mode == 'never' else SequenceFilter(config, self.place_map)
 
     def describe(self, image: Image) -> View:
         """The view that later stages work on."""
@@ -135,19 +154,20 @@ class PlaceRecognizer:
             top_k = max(top_k, self.config.landmarks.num_candidates)
         if self.relocalizer is not None:
             top_k = max(top_k, self.config.verification.num_candidates)
-        return self.place_map.search(view.descriptor, top_k)
+        return self.place_map.search(view.descriptor, top_k, self.config.map.traverses)
 
     def _rerank(self, view: View, candidates: list[Candidate]) -> list[Candidate]:
         """The first ones by their landmarks; what was found beyond them stays behind."""
-        query, number = view.landmarks, self.config.landmarks.num_candidates
-        if query is None:
+        return rerank_first(view, candidates, self.place_map, self.config.landmarks)
+
+    def _with_landmarks(self, view: View, candidates: list[Candidate]) -> list[Candidate]:
+        """Match the first ones that came in by the sequence; the order stays."""
+        first = max(self.config.map.top_k, self.config.verification.num_candidates)
+        new = [c for c in candidates[:first] if c.landmark_matches is None]
+        if view.landmarks is None or not new:
             return candidates
-        first, rest = candidates[:number], candidates[number:]
-        ids = [candidate.keyframe_id for candidate in first]
-        known = dict(zip(ids, self.place_map.landmarks(ids), strict=True))
-        weight = self.config.landmarks.descriptor_weight
-        ranked = rerank(query, first, list(known.values()), weight)
-        return [_with_regions(c, view, known[c.keyframe_id]) for c in ranked] + rest
+        matched = {c.keyframe_id: c for c in self._rerank(view, new)}
+        return [matched.get(c.keyframe_id, c) for c in candidates]
 
     def _decide(self, candidates: list[Candidate]) -> Decision:
         # Without a calibration there is no probability: only a floor that the user may set.
@@ -168,13 +188,3 @@ class StageClock:
         now = time.perf_counter()
         self.stage_ms[stage] = 1000 * (now - self._since)
         self._since = now
-
-
-def _with_regions(candidate: Candidate, view: View, landmarks: Landmarks | None) -> Candidate:
-    """The candidate with the regions in which it matched, in pixels of both images."""
-    matches = candidate.landmark_matches
-    if matches is None or landmarks is None or view.landmarks is None:
-        return candidate
-    sizes = view.image.shape[:2], candidate.size_px
-    regions = matched_regions(matches, view.landmarks, landmarks, *sizes)
-    return replace(candidate, regions=regions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cerfevpr_core.config import VerificationConfig
@@ -12,6 +12,7 @@ from cerfevpr_core.images import Image
 from cerfevpr_core.place_map import Candidate, PlaceMap
 from cerfevpr_core.verification import (
     CandidateView,
+    Keypoints,
     MapView,
     PoseEstimate,
     Verifier,
@@ -51,12 +52,27 @@ class Relocalizer:
         candidates: Sequence[Candidate],
     ) -> Relocalized:
         """Verify the first candidates of an image; their regions say where to match."""
-        chosen = candidates[: self.config.num_candidates]
-        views = self._views(chosen)
-        if camera is None:
-            camera = self._camera_of_the_map(image.shape[:2], views)
+        around = {c.keyframe_id: self._neighbours(c) for c in candidates}
         keypoints = self.detector.detect(image)
-        found = self.verifier.verify(keypoints, image.shape[:2], camera, views)
+        return self.verify(keypoints, image.shape[:2], camera, candidates, around)
+
+    def verify(
+        self,
+        keypoints: Keypoints,
+        size_px: tuple[int, int],
+        camera: Camera | None,
+        candidates: Sequence[Candidate],
+        around: Mapping[int, Sequence[int]],
+    ) -> Relocalized:
+        """Verify the first candidates for the keypoints of an image of this size, height first.
+
+        `around` has the keyframes beside each candidate whose points may join its own.
+        """
+        chosen = candidates[: self.config.num_candidates]
+        views = self._views(chosen, around)
+        if camera is None:
+            camera = self._camera_of_the_map(size_px, views)
+        found = self.verifier.verify(keypoints, size_px, camera, views)
         verified = [
             replace(
                 candidate,
@@ -73,14 +89,14 @@ class Relocalizer:
             [*verified, *candidates[len(verified) :]], found.pose, found.pose_reason
         )
 
-    def _views(self, candidates: Sequence[Candidate]) -> list[CandidateView]:
-        config = self.config
-        around = {
-            c.keyframe_id: self.place_map.neighbours(
-                c, config.num_neighbours, config.max_neighbour_turn_deg
-            )
-            for c in candidates
-        }
+    def _neighbours(self, candidate: Candidate) -> list[int]:
+        number, turn_deg = self.config.num_neighbours, self.config.max_neighbour_turn_deg
+        return self.place_map.neighbours(candidate, number, turn_deg)
+
+    def _views(
+        self, candidates: Sequence[Candidate], around: Mapping[int, Sequence[int]]
+    ) -> list[CandidateView]:
+        around = {c.keyframe_id: around.get(c.keyframe_id, ()) for c in candidates}
         known = self._keyframes({n for ids in around.values() for n in ids} | around.keys())
         return [
             CandidateView(

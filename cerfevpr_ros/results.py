@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from geometry_msgs.msg import PoseWithCovariance, PoseWithCovarianceStamped
 from std_msgs.msg import Header
 
+from cerfevpr_core.loop_closure import LoopClosure
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import Recognition
 from cerfevpr_core.verification import PoseEstimate
@@ -18,6 +19,7 @@ from cerfevpr_msgs.msg import (
     PlaceMatchArray,
     RegionMatch,
 )
+from cerfevpr_msgs.msg import LoopClosure as LoopClosureMsg
 from cerfevpr_ros.conversions import ns_to_stamp, pose_to_msg
 
 if TYPE_CHECKING:
@@ -74,6 +76,29 @@ def keyframe_added_to_msg(added: Added, header: Header, map_id: str) -> Keyframe
         msg.pose = pose_to_msg(keyframe.pose)
     else:
         msg.pose.orientation.w = 0.0
+    return msg
+
+
+def loop_closure_to_msg(closure: LoopClosure, header: Header) -> LoopClosureMsg:
+    """Two keyframes of one place; the header is that of the newer one's image."""
+    msg = LoopClosureMsg(
+        header=header,
+        from_keyframe_id=closure.from_id,
+        to_keyframe_id=closure.to_id,
+        from_external_id=closure.from_external_id,
+        to_external_id=closure.to_external_id,
+        similarity=closure.similarity,
+        probability=_or_nan(closure.probability),
+        num_inliers=closure.num_inliers,
+        has_pose=closure.relative_pose is not None,
+        scale_known=closure.scale_known,
+    )
+    if closure.relative_pose is None:  # as where a match has no pose
+        msg.relative_pose.pose.orientation.w = 0.0
+        return msg
+    msg.relative_pose.pose = pose_to_msg(closure.relative_pose)
+    if closure.covariance is not None:
+        msg.relative_pose.covariance = [float(value) for value in closure.covariance.ravel()]
     return msg
 
 

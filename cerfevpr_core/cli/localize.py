@@ -23,6 +23,9 @@ def add_commands(commands: Any) -> None:
     add_images(parser)
     parser.add_argument('--camera', type=Path, metavar='FILE', help='ROS calibration YAML')
     parser.add_argument('--top-k', type=int, metavar='K', help='candidates an image')
+    parser.add_argument(
+        '--unordered', action='store_true', help='the images are no sequence: each by itself'
+    )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write every answer')
     parser.add_argument('--report', type=Path, metavar='DIR', help='write report.html')
     add_settings(parser)
@@ -41,9 +44,10 @@ def _localize(options: argparse.Namespace) -> None:
     recognizer = PlaceRecognizer.load(
         options.map, options.config, tuple(options.assignments), overrides
     )
+    sequence = None if options.unordered else recognizer.sequence()
     answers: list[Answer] = []
     for frame in track(frames, 'localizing', len(frames)):
-        recognition = recognizer.recognize(frame.image, camera=camera)
+        recognition = recognizer.recognize(frame.image, camera=camera, sequence=sequence)
         picture = jpeg_of(frame.image) if options.report else b''
         answers.append(Answer(frame.name, recognition, picture))
         print(_line(frame.name, recognition), flush=True)
@@ -82,6 +86,7 @@ def as_json(
             {
                 'image': answer.name,
                 'decision': answer.recognition.decision.name,
+                'nowhere': answer.recognition.nowhere,
                 'stage_ms': {k: round(v, 3) for k, v in answer.recognition.stage_ms.items()},
                 'pose': _pose(answer.recognition.pose),
                 'pose_reason': answer.recognition.pose_reason,
@@ -115,6 +120,7 @@ def _candidate(candidate: Candidate, answer: Answer) -> dict[str, Any]:
         'similarity': candidate.similarity,
         'landmark_similarity': candidate.landmark_similarity,
         'landmark_shift': matches.shift if (matches := candidate.landmark_matches) else None,
+        'belief': candidate.belief,
         'probability': candidate.probability,
         'verified': candidate.verified,
         'num_inliers': candidate.num_inliers,

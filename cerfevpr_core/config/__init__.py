@@ -10,7 +10,9 @@ from cerfevpr_core.config.load import (
     save_config,
     settings,
 )
+from cerfevpr_core.config.loop import LoopConfig
 from cerfevpr_core.config.mapping import MappingConfig
+from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
     AdapterConfig,
@@ -45,11 +47,13 @@ __all__ = [
     'GridConfig',
     'LandmarksConfig',
     'LlnConfig',
+    'LoopConfig',
     'MapConfig',
     'MappingConfig',
     'Method',
     'RuntimeConfig',
     'Selection',
+    'SequenceConfig',
     'TrainConfig',
     'VariantsConfig',
     'VerificationConfig',

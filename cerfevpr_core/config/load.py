@@ -21,6 +21,8 @@ _BRANCHES: dict[str, type] = {
 }
 _Part = TypeVar('_Part')
 
+# Branches of what works with descriptors, whatever model they are of.
+_APART = ('landmarks.', 'loop.', 'map.', 'mapping.', 'sequence.', 'verification.', 'runtime.')
 OFFLINE = ('gan.', 'train.', 'lln.')  # branches that only training reads
 
 
@@ -31,8 +33,7 @@ def settings(config: Config) -> dict[str, Any]:
 
 def model_settings(config: Config) -> dict[str, Any]:
     """Those that decide what a descriptor is; a map carries them."""
-    apart = ('landmarks.', 'map.', 'mapping.', 'verification.', 'runtime.', *OFFLINE)
-    return {name: v for name, v in settings(config).items() if not name.startswith(apart)}
+    return {n: v for n, v in settings(config).items() if not n.startswith((*_APART, *OFFLINE))}
 
 
 def running_settings(config: Config) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from pydantic import AfterValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
 from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
+from cerfevpr_core.config.loop import LoopConfig
 from cerfevpr_core.config.mapping import MappingConfig
+from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.verification import VerificationConfig
 
 _STRICT = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
@@ -190,6 +192,7 @@ class MapConfig:
     """The map and its search."""
 
     path: str = ''
+    traverses: _Names = ()  # of the map that are searched, as day, night; none: all
     top_k: Annotated[int, Field(ge=1, le=1000)] = 5
     index: Literal['flat', 'hnsw', 'ivfpq'] = 'flat'
     thumbnail_px: Annotated[int, Field(ge=0, le=1024)] = 320  # long side; 0: none
@@ -221,8 +224,10 @@ class Config:
     vlad: VladConfig = field(default_factory=VladConfig)
     landmarks: LandmarksConfig = field(default_factory=LandmarksConfig)
     map: MapConfig = field(default_factory=MapConfig)
+    sequence: SequenceConfig = field(default_factory=SequenceConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
     mapping: MappingConfig = field(default_factory=MappingConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

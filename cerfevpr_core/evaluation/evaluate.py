@@ -46,6 +46,7 @@ class MethodResult:
     describe_ms: list[float] = field(repr=False)
     search_ms: list[float] = field(repr=False)
     rerank_ms: list[float] = field(default_factory=list, repr=False)
+    sequence_ms: list[float] = field(default_factory=list, repr=False)
     recall_at_1_by_seed: tuple[float, ...] = ()
 
 
@@ -93,7 +94,8 @@ def _evaluate_once(
         return track(frames, f'{alone.name}: {what}', count)
 
     fit(describer, StrictFrames(database), named)
-    searched = SearchedDatabase(describer, [method.selection for method in group])
+    in_order = [number for number, method in enumerate(group) if method.sequence]
+    searched = SearchedDatabase(describer, [method.selection for method in group], in_order)
     for frame in named(StrictFrames(database), 'describing the database', len(database)):
         searched.add(frame.image)
     asked = named(StrictFrames(queries), 'localizing the queries', len(queries))
@@ -121,6 +123,7 @@ def _result(
         [answer.describe_ms for answer in answers],
         [answer.search_ms for answer in answers],
         [answer.rerank_ms for answer in answers],
+        [answer.sequence_ms for answer in answers],
     )
 
 

@@ -18,6 +18,7 @@ class NamedMethod:
     name: str
     method: Method
     selection: Selection = 'none'
+    sequence: bool = False  # whether the queries before one count
 
     def settings(self, config: Config) -> Config:
         """The settings to run it with."""
@@ -26,14 +27,19 @@ class NamedMethod:
 
 
 def parse_method(name: str) -> NamedMethod:
-    """`cls`, `cerfevpr+lln`, or `act` for `cerfevpr+act`. Raises ConfigError."""
-    method, plus, selection = name.partition('+')
+    """`cls`, `cerfevpr+lln`, or `act` for `cerfevpr+act`; each with `+sequence` behind it.
+
+    Raises ConfigError.
+    """
+    image_alone = name.removesuffix('+sequence')
+    method, plus, selection = image_alone.partition('+')
+    sequence = image_alone != name
     if not plus and method in BASELINES:
-        return NamedMethod(name, 'cerfevpr', cast(Selection, method))
+        return NamedMethod(name, 'cerfevpr', cast(Selection, method), sequence)
     if method not in get_args(Method) or (plus and selection not in SELECTIONS):
         known = ', '.join((*get_args(Method), *BASELINES))
         raise ConfigError(
             f'--methods {name}: expected some of {known}, or one of them re-ranked, as '
-            f'cerfevpr+lln ({", ".join(SELECTIONS)})'
+            f'cerfevpr+lln ({", ".join(SELECTIONS)}), and +sequence behind it'
         )
-    return NamedMethod(name, cast(Method, method), cast(Selection, selection or 'none'))
+    return NamedMethod(name, cast(Method, method), cast(Selection, selection or 'none'), sequence)

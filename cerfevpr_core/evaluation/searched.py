@@ -20,32 +20,45 @@ from cerfevpr_core.model import backbone_fingerprint
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.place_map.index import VectorIndex
 from cerfevpr_core.recognizer import StageClock
+from cerfevpr_core.sequence import KeyframeFilter, KeyframeTable
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Of the database for one query: rows, best first, and what they are ordered by (M,)."""
+    """Of the database for one query: rows, best first, and what they are ordered by (M,).
+
+    With a sequence that is the belief, which leaves the order within a place to the image.
+    """
 
     ranked: list[int]
     similarity: NDArray[np.float32]
     describe_ms: float
     search_ms: float
     rerank_ms: float
+    sequence_ms: float = 0.0
+    landmarks: NDArray[np.float64] | None = None  # similarities (M,), NaN: not re-ranked
 
 
 class SearchedDatabase:
     """Images described once and ranked in several ways: by the descriptor, and re-ranked.
 
-    `selections` are those of the landmarks; `none` leaves the descriptor's order.
+    `selections` are those of the landmarks; `none` leaves the descriptor's order. Queries are a
+    sequence for those numbered in `in_order`.
     """
 
-    def __init__(self, describer: Describer, selections: Sequence[Selection]) -> None:
+    def __init__(
+        self,
+        describer: Describer,
+        selections: Sequence[Selection],
+        in_order: Sequence[int] = (),
+    ) -> None:
         self.describer, self.config = describer, describer.config.landmarks
         backbone = backbone_fingerprint(describer.model)
         self.selectors = [
             LandmarkSelector(replace(self.config, selection=selection), backbone)
             for selection in selections
         ]
+        self.in_order = in_order
         self.descriptors: list[NDArray[np.float32]] = []
         self.landmarks: list[list[Landmarks | None]] = []  # of each image, by each selector
 
@@ -71,6 +84,13 @@ class SearchedDatabase:
         owners = np.repeat(np.arange(len(self.vectors)), self.vectors.shape[1])
         return VectorIndex.build('flat', owners, self.vectors.reshape(len(owners), -1))
 
+    @cached_property
+    def filters(self) -> dict[int, KeyframeFilter]:
+        """What each ranking in order knows of the queries so far."""
+        table = KeyframeTable.of_one_traverse(len(self.vectors))
+        config = self.describer.config.sequence
+        return {number: KeyframeFilter(config, table) for number in self.in_order}
+
     def answers(self, image: Image) -> list[Ranking]:
         """To one query by itself, one for each selection."""
         wanted = min(max(*RECALL_AT, self.config.num_candidates), len(self.vectors))
@@ -82,10 +102,27 @@ class SearchedDatabase:
         clock.stop('search')
         first = [Candidate(row, '', similarity) for row, similarity in found]
         similarity = (self.vectors @ seen.descriptor).max(axis=1)
-        return [
+        rankings = [
             self._ranking(number, seen, first, similarity, clock.stage_ms)
             for number in range(len(self.selectors))
         ]
+        return [
+            self._followed(number, ranking, similarity) for number, ranking in enumerate(rankings)
+        ]
+
+    def _followed(self, number: int, ranking: Ranking, similarity: NDArray[np.float32]) -> Ranking:
+        """The ranking by this query and those before it, where they are a sequence."""
+        if number not in self.filters:
+            return ranking
+        clock = StageClock()
+        belief = self.filters[number].update(similarity.astype(float), ranking.landmarks)
+        clock.stop('sequence')
+        return replace(
+            ranking,
+            ranked=belief.order[: len(ranking.ranked)].tolist(),
+            similarity=belief.places.astype(np.float32),
+            sequence_ms=clock.stage_ms['sequence'],
+        )
 
     def _ranking(
         self,
@@ -98,6 +135,7 @@ class SearchedDatabase:
         clock = StageClock()
         query = self.selectors[number].select(seen.patches)
         weight = self.config.descriptor_weight
+        landmarks = None
         if query is not None:
             count = self.config.num_candidates
             known = [self.landmarks[c.keyframe_id][number] for c in candidates[:count]]
@@ -105,8 +143,17 @@ class SearchedDatabase:
             clock.stop('rerank')
             candidates = ranked + candidates[count:]
             similarity = similarity * (weight / (1 + weight))  # as without any landmark in common
+            landmarks = np.full(len(similarity), np.nan)
             for candidate in ranked:
                 similarity[candidate.keyframe_id] = joint_similarity(candidate, weight)
+                landmarks[candidate.keyframe_id] = candidate.landmark_similarity
         top = [candidate.keyframe_id for candidate in candidates[: max(RECALL_AT)]]
         rerank_ms = clock.stage_ms.get('rerank', 0.0)
-        return Ranking(top, similarity, stage_ms['describe'], stage_ms['search'], rerank_ms)
+        return Ranking(
+            top,
+            similarity,
+            stage_ms['describe'],
+            stage_ms['search'],
+            rerank_ms,
+            landmarks=landmarks,
+        )

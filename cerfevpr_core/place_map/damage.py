@@ -22,11 +22,24 @@ def damage_named(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if 'no such table' not in str(error) and 'no such column' not in str(error):
-            raise MapError(f'the map at {folder} cannot be used: {error}') from None
-        raise MapError(
-            f'{folder}/keyframes.sqlite is a database of something else ({error}); '
-            'choose a folder made by `cerfevpr map build`'
-        ) from None
+        raise _unusable(folder, str(error)) from None
     except sqlite3.DatabaseError as error:
         raise damage(folder, str(error)) from None
+    except (OverflowError, UnicodeError) as error:
+        raise MapError(
+            f'the map at {folder} cannot hold this ({error}); nothing changed'
+        ) from None
+
+
+def _unusable(folder: Path, reason: str) -> MapError:
+    if 'no such table' in reason or 'no such column' in reason:
+        return MapError(
+            f'{folder}/keyframes.sqlite is a database of something else ({reason}); '
+            'choose a folder made by `cerfevpr map build`'
+        )
+    if 'full' in reason or 'disk I/O' in reason:
+        return MapError(
+            f'the map at {folder} cannot be written: {reason}; nothing changed, and all that was '
+            'acknowledged is there; free some space and try again'
+        )
+    return MapError(f'the map at {folder} cannot be used: {reason}')

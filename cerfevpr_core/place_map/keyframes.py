@@ -48,6 +48,7 @@ class Candidate:
     landmark_similarity: float | None = None  # eq. 5 over the number of landmarks: 0 to 1
     landmark_matches: LandmarkMatches | None = None
     regions: Regions | None = None  # the cells of these matches, in pixels
+    belief: float | None = None  # chance by all images so far that the robot is here or beside
     probability: float | None = None
     verified: bool = False
     num_inliers: int | None = None

@@ -1,23 +1,28 @@
-"""The map as everybody uses it: create, open, add, search, save, check."""
+"""The map as everybody uses it: create, open, change, search, save, check."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cerfevpr_core.errors import MapError
+from cerfevpr_core.errors import MapError, MapGoneError
+from cerfevpr_core.geometry import Pose
 from cerfevpr_core.landmarks import Landmarks
 from cerfevpr_core.landmarks.landmarks import unpack
-from cerfevpr_core.place_map.index import MIN_FOR_IVFPQ, Kind, VectorIndex, kind_for
+from cerfevpr_core.place_map import calibration
+from cerfevpr_core.place_map.derived import DerivedIndex
+from cerfevpr_core.place_map.index import Kind
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 from cerfevpr_core.place_map.manifest import Manifest
 from cerfevpr_core.place_map.neighbours import Neighbours
 from cerfevpr_core.place_map.store import KeyframeStore
+
+_TRIES = 3  # of a search whose answer is removed meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -29,20 +34,9 @@ class PlaceMap:
         self.store = store
         self.folder = store.folder
         self.manifest = store.manifest
-        self.index_kind = index_kind
         self.lock = threading.RLock()
+        self.derived = DerivedIndex(store, index_kind)
         self._neighbours: tuple[str, Neighbours] | None = None  # and for which generation
-        self.generation = store.generation()  # the state of the keyframes that the index shows
-        saved = VectorIndex.load(self.folder, self.generation, index_kind)
-        self.index_saved = saved is not None
-        self.index = saved if saved is not None else self._built_index()
-        if self.index.kind != index_kind and len(self.index.keyframe_ids):
-            log.warning(
-                'map.index = %s needs %d descriptors to train, the map has %d: using flat',
-                index_kind,
-                MIN_FOR_IVFPQ,
-                len(self.index.keyframe_ids),
-            )
 
     @staticmethod
     def create(folder: Path, manifest: Manifest, index_kind: Kind = 'flat') -> PlaceMap:
@@ -60,23 +54,84 @@ class PlaceMap:
         with self.lock:
             if not keyframes:
                 return []
-            added = self.store.add(keyframes)
-            if added.before != self.generation:  # another process added keyframes of its own
-                self.generation, self.index = self.store.generation(), self._built_index()
-                self.index_saved = False
-                return added.ids
-            counts = [len(k.descriptors) for k in keyframes]
-            vectors = [np.asarray(k.descriptors, np.float32) for k in keyframes]
-            ids = np.repeat(np.array(added.ids, np.int64), counts)
-            self.index.add(ids, np.concatenate(vectors))
-            self.generation, self.index_saved = added.after, False
-        return added.ids
+            change = self.store.add(keyframes)
+            self.derived.added(keyframes, change)
+        return change.ids
 
-    def search(self, descriptor: NDArray[np.float32], top_k: int) -> list[Candidate]:
-        """The keyframes most similar to a descriptor (E,), best first."""
+    def remove(self, keyframe_ids: Sequence[int]) -> None:
+        """Forget keyframes, in one transaction. Raises MapError for an unknown id."""
         with self.lock:
-            found = self.index.search(np.asarray(descriptor, np.float32), top_k)
-        return self.store.candidates(found)
+            if len(keyframe_ids):
+                self.derived.changed(self.store.remove(keyframe_ids), removed=True)
+
+    def update_poses(self, keyframe_ids: Sequence[int], poses: Sequence[Pose]) -> None:
+        """New poses, as after a bundle adjustment, in one transaction: all of them or none.
+
+        Raises MapError for an unknown id and for what is not finite or no unit quaternion.
+        """
+        with self.lock:
+            change = self.store.update_poses(keyframe_ids, poses)
+            self.derived.changed(change, removed=False)
+
+    def search(
+        self, descriptor: NDArray[np.float32], top_k: int, traverses: Sequence[str] = ()
+    ) -> list[Candidate]:
+        """The keyframes most similar to a descriptor (E,), best first, of all that are there now.
+
+        Of the named traverses alone, if any are named. Raises MapError for an unknown one, and
+        MapGoneError if the map was removed or replaced.
+        """
+        descriptor = np.asarray(descriptor, np.float32)
+        for _ in range(_TRIES):
+            with self.lock:
+                found = self.derived.search(descriptor, top_k, traverses)
+            candidates = self.store.candidates(found)
+            if len(candidates) == len(found):
+                break  # else another program has just removed one of them
+        return candidates
+
+    def refresh(self) -> bool:
+        """Take what other programs have changed, as every search does; whether there was any."""
+        with self.lock:
+            return self.derived.catch_up()
+
+    @property
+    def generation(self) -> str:
+        """The state of the keyframes that searches see: another one after every change."""
+        return self.derived.generation
+
+    def find(self, external_id: str) -> int | None:
+        """The keyframe that a SLAM system knows by this id, or None."""
+        return self.store.find(external_id)
+
+    def traverses(self) -> list[str]:
+        """Their names, sorted; '' stands for keyframes without one."""
+        with self.lock:
+            self.derived.catch_up()
+            return self.derived.names()
+
+    def calibration(self) -> bytes | None:
+        """What `set_calibration` kept last, or None."""
+        return calibration.read(self.store)
+
+    def set_calibration(self, content: bytes) -> None:
+        """Keep how similarities become probabilities on the map as it is now."""
+        calibration.write(self.store, content)
+
+    def calibration_age(self) -> int | None:
+        """Keyframes added or removed since it was calibrated; None without a calibration."""
+        return calibration.age(self.store)
+
+    def similarities(
+        self, descriptor: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Of all keyframes to a descriptor (E,): ids (M,), ascending, and similarities (M,).
+
+        NaN where an approximate index does not know.
+        """
+        with self.lock:
+            self.derived.catch_up()
+            return self.derived.index.similarities(np.asarray(descriptor, np.float32))
 
     def landmarks(self, keyframe_ids: Iterable[int]) -> list[Landmarks | None]:
         """Those of keyframes, in the order asked for; None where a keyframe has none."""
@@ -96,13 +151,12 @@ class PlaceMap:
     def save(self, folder: Path | None = None) -> None:
         """Write the index, which only spares time at the next start; with a folder, a copy."""
         with self.lock:
-            if self.index.kind != kind_for(self.index_kind, len(self.index.keyframe_ids)):
-                self.index, self.index_saved = self._built_index(), False  # it has grown enough
+            self.derived.catch_up()
             if folder is not None and folder.resolve() != self.folder.resolve():
                 self.store.backup(folder)
-                self._save_index(folder)
-            elif not self.index_saved:
-                self.index_saved = self._save_index(self.folder)
+                self.derived.save(folder)
+            elif not self.derived.saved:
+                self.derived.saved = self.derived.save(self.folder)
 
     def check(self) -> list[str]:
         """Every damage of the keyframes, in words; empty if all is sound."""
@@ -115,8 +169,8 @@ class PlaceMap:
             raise MapError(
                 f'the map at {self.folder} was made by model {self.manifest.fingerprint}, this is '
                 f'model {fingerprint} ({settings}). Use the settings of the map (leave out --set '
-                'and --config), or build it again with these: '
-                '`cerfevpr map build`'
+                'and --config), or describe its images again with these: '
+                f'`cerfevpr map reembed {self.folder} --out NEW`'
             )
 
     def require_keyframes(self) -> None:
@@ -127,30 +181,25 @@ class PlaceMap:
                 f'`cerfevpr map add {self.folder} --images DIR`'
             )
 
+    def require_traverses(self, names: Sequence[str]) -> None:
+        """Refuse names that no keyframe has. Raises MapError."""
+        with self.lock:
+            self.derived.require_traverses(names)
+
     def __len__(self) -> int:
         return len(self.store)
 
     def close(self) -> None:
         """Save the index and close the file."""
-        self.save()
-        self.store.close()
+        try:
+            self.save()
+        except MapGoneError as error:
+            log.warning('the index is not saved: %s', error)
+        finally:
+            self.store.close()
 
     def __enter__(self) -> PlaceMap:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _built_index(self) -> VectorIndex:
-        ids, vectors = self.store.vectors()
-        if len(ids):
-            log.info('building the index over %d descriptors', len(ids))
-        return VectorIndex.build(self.index_kind, ids, vectors)
-
-    def _save_index(self, folder: Path) -> bool:
-        try:
-            self.index.save(folder, self.generation)
-        except (OSError, RuntimeError) as error:
-            log.warning('the index is not saved and will be rebuilt: %s', error)
-            return False
-        return True

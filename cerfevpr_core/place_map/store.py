@@ -1,16 +1,14 @@
-"""Keyframes in SQLite: one transaction an addition, so that a kill loses nothing acknowledged."""
+"""Keyframes in SQLite: one transaction a change, so that a kill loses nothing acknowledged."""
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
 import threading
 import uuid
 import zlib
-from collections.abc import Iterable
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +19,22 @@ from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.place_map.checks import all_problems, intact
 from cerfevpr_core.place_map.damage import damage, damage_named
+from cerfevpr_core.place_map.database import (
+    FILE,
+    create_database,
+    file_identity,
+    open_database,
+    replaced,
+    require_same_file,
+)
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
-from cerfevpr_core.place_map.manifest import Manifest, read_manifest, write_manifest
-
-FILE = 'keyframes.sqlite'
-
-_SCHEMA = """
-CREATE TABLE manifest (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-CREATE TABLE keyframes (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice, also after a removal
-    name TEXT NOT NULL, external_id TEXT NOT NULL, traverse TEXT NOT NULL,
-    stamp_ns INTEGER NOT NULL,
-    x_m REAL, y_m REAL, z_m REAL, qx REAL, qy REAL, qz REAL, qw REAL,  -- NULL: no pose
-    camera TEXT, thumbnail BLOB NOT NULL, height_px INTEGER NOT NULL, width_px INTEGER NOT NULL,
-    has_points INTEGER NOT NULL);
-CREATE UNIQUE INDEX external_ids ON keyframes (external_id) WHERE external_id != '';
-CREATE TABLE descriptors (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    keyframe_id INTEGER NOT NULL REFERENCES keyframes (id) ON DELETE CASCADE,
-    vector BLOB NOT NULL, crc INTEGER NOT NULL);  -- float32, little endian
-CREATE INDEX descriptors_of ON descriptors (keyframe_id);
-CREATE TABLE local_features (  -- as `pack` of landmarks and keypoints wrote them
-    keyframe_id INTEGER NOT NULL REFERENCES keyframes (id) ON DELETE CASCADE,
-    kind TEXT NOT NULL, content BLOB NOT NULL, crc INTEGER NOT NULL,
-    PRIMARY KEY (keyframe_id, kind)) WITHOUT ROWID;
-"""
+from cerfevpr_core.place_map.manifest import Manifest
+from cerfevpr_core.place_map.rows import camera_of, candidate, insert, numbers_of
 
 
 @dataclass(frozen=True)
-class Added:
-    """Ids of new keyframes, and the generation of the map before and after them."""
+class Changed:
+    """Ids of keyframes that were changed, and the map's generation before and after."""
 
     ids: list[int]
     before: str
@@ -58,82 +42,143 @@ class Added:
 
 
 class KeyframeStore:
-    """The SQLite file of a map; safe to use from several threads."""
+    """The SQLite file of a map; safe to use from several threads and programs.
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+    Everything but `close` raises MapGoneError once the file was removed or replaced.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.connection = connection
+        self.identity = file_identity(folder)
+        self.connection, self.manifest = open_database(folder)
         self.lock = threading.RLock()
-        self.manifest = read_manifest(folder, connection)
 
     @staticmethod
     def create(folder: Path, manifest: Manifest) -> KeyframeStore:
         """A new file. Raises MapError where there is a map already, or no room to write."""
-        if (folder / FILE).exists():
-            raise MapError(
-                f'there is a map at {folder} already; choose another --out, '
-                'or add to it with `cerfevpr map add`'
-            )
-        # Named .new until it is whole: a kill here must not leave half a map behind.
-        partial = folder / f'{FILE}.{uuid.uuid4().hex[:8]}.new'
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(partial)
-            with connection:
-                connection.executescript(_SCHEMA)
-                write_manifest(connection, manifest)
-            connection.close()
-            partial.replace(folder / FILE)
-        except (OSError, sqlite3.Error) as error:
-            raise MapError(f'no map can be written at {folder}: {error}') from None
-        return KeyframeStore.open(folder)
+        create_database(folder, manifest)
+        return KeyframeStore(folder)
 
     @staticmethod
     def open(folder: Path) -> KeyframeStore:
         """An existing file. Raises MapError if it is missing, foreign or damaged."""
-        file = folder / FILE
-        if not file.is_file():
-            found = 'it does not exist' if not folder.exists() else f'it holds no {FILE}'
-            raise MapError(
-                f'no map at {folder}: {found}; build one with '
-                f'`cerfevpr map build --images DIR --out {folder}`'
-            )
-        if not file.stat().st_size:
-            raise damage(folder, f'{FILE} is empty')
-        with damage_named(folder), ExitStack() as on_error:
-            connection = sqlite3.connect(_uri(file), uri=True, check_same_thread=False, timeout=30)
-            on_error.callback(connection.close)
-            store = KeyframeStore(folder, connection)  # before a pragma changes a foreign file
-            connection.execute('PRAGMA foreign_keys = ON')
-            if os.access(folder, os.W_OK):
-                connection.execute('PRAGMA journal_mode = WAL')
-                connection.execute('PRAGMA synchronous = FULL')  # acknowledged means on disk
-            on_error.pop_all()
-            return store
+        return KeyframeStore(folder)
 
-    def add(self, keyframes: Iterable[Keyframe]) -> Added:
+    @contextmanager
+    def using(self) -> Iterator[sqlite3.Connection]:
+        """For one statement."""
+        with self.lock, damage_named(self.folder):
+            require_same_file(self.folder, self.identity)
+            yield self.connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read inside is of one moment."""
+        with self.using() as connection:
+            connection.execute('BEGIN')
+            try:
+                yield
+            finally:
+                connection.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all that is written inside or, after an error, nothing."""
+        with self.using() as connection, connection:
+            connection.execute('BEGIN IMMEDIATE')  # nobody writes between what we read
+            yield connection
+
+    def add(self, keyframes: Iterable[Keyframe]) -> Changed:
         """Append in one transaction: all of them or none."""
-        with self.lock, damage_named(self.folder), self.connection:
-            self.connection.execute('BEGIN IMMEDIATE')  # nobody writes between what we read
+        with self.writing() as connection:
             before = self.generation()
-            ids = [self._insert(keyframe) for keyframe in keyframes]
-            return Added(ids, before, self._touch())
+            dim = self.manifest.descriptor_dim
+            ids = [insert(connection, keyframe, dim) for keyframe in keyframes]
+            return Changed(ids, before, self._touch())
+
+    def remove(self, keyframe_ids: Sequence[int]) -> Changed:
+        """All of them or, where one is unknown, none."""
+        with self.writing() as connection:
+            before, ids = self.generation(), self._known_once(keyframe_ids)
+            connection.executemany('DELETE FROM keyframes WHERE id = ?', [(i,) for i in ids])
+            return Changed(ids, before, self._touch())
+
+    def update_poses(self, keyframe_ids: Sequence[int], poses: Sequence[Pose]) -> Changed:
+        """All of them or, where an id is unknown or a pose is none, nothing."""
+        if len(keyframe_ids) != len(poses):
+            raise MapError(
+                f'{len(keyframe_ids)} keyframes and {len(poses)} poses; nothing changed'
+            )
+        with self.writing() as connection:
+            before, ids = self.generation(), self._known_once(keyframe_ids)
+            rows = [
+                (*numbers_of(pose, f'keyframe {number}'), number)
+                for number, pose in zip(ids, poses, strict=True)
+            ]
+            connection.executemany(
+                'UPDATE keyframes SET x_m = ?, y_m = ?, z_m = ?, qx = ?, qy = ?, qz = ?, qw = ? '
+                'WHERE id = ?',
+                rows,
+            )
+            return Changed(ids, before, self._touch())
 
     def __len__(self) -> int:
         return int(self._one('SELECT COUNT(*) FROM keyframes'))
+
+    def data_version(self) -> int:
+        """Another number once another program, or another opening, has written."""
+        return int(self._one('PRAGMA data_version'))
 
     def generation(self) -> str:
         """Changes with every write: tells whether something derived still fits."""
         return str(self._one("SELECT value FROM manifest WHERE key = 'generation'"))
 
-    def vectors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """All descriptors: keyframe ids (P,) and vectors (P, E).
+    def require_same_map(self) -> None:
+        """Raises MapGoneError if another map was copied into the open file."""
+        if self.note('map_id') != self.manifest.map_id:
+            raise replaced(self.folder)
+
+    def note(self, key: str) -> Any:
+        """What is kept beside the keyframes under a name, or None."""
+        with self.using() as connection:
+            query = 'SELECT value FROM manifest WHERE key = ?'
+            row = connection.execute(query, (key,)).fetchone()
+        return row[0] if row else None
+
+    def put_notes(self, notes: dict[str, Any]) -> None:
+        """Keep something beside the keyframes, none of which it changes; inside `writing`."""
+        assert self.connection.in_transaction, 'what belongs together is written together'
+        self.connection.executemany('INSERT OR REPLACE INTO manifest VALUES (?, ?)', notes.items())
+
+    def find(self, external_id: str) -> int | None:
+        """The keyframe that another system knows by this id."""
+        query = "SELECT id FROM keyframes WHERE external_id = ? AND external_id != ''"
+        found = self._one(query, external_id)
+        return int(found) if found else None
+
+    def traverses(self, above_id: int = 0) -> list[tuple[int, str]]:
+        """(keyframe id, its traverse) of all that came after an id."""
+        with self.using() as connection:
+            query = 'SELECT id, traverse FROM keyframes WHERE id > ? ORDER BY id'
+            return connection.execute(query, (above_id,)).fetchall()
+
+    def ids(self) -> NDArray[np.int64]:
+        """Of all keyframes, ascending."""
+        with self.using() as connection:  # the small index, not the rows with their pictures
+            query = 'SELECT DISTINCT keyframe_id FROM descriptors ORDER BY keyframe_id'
+            rows = connection.execute(query).fetchall()
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def vectors(self, above_id: int = 0) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """All descriptors of keyframes above an id: keyframe ids (P,) and vectors (P, E).
 
         Raises MapError for a damaged one.
         """
-        with self.lock, damage_named(self.folder):
-            rows = self.connection.execute(
-                'SELECT keyframe_id, vector, crc FROM descriptors ORDER BY id'
+        with self.using() as connection:
+            rows = connection.execute(
+                'SELECT keyframe_id, vector, crc FROM descriptors WHERE keyframe_id > ? '
+                'ORDER BY id',
+                (above_id,),
             ).fetchall()
         dim = self.manifest.descriptor_dim
         damaged = [i for i, vector, crc in rows if not intact(vector, crc, dim)]
@@ -144,8 +189,9 @@ class KeyframeStore:
 
     def candidates(self, found: Iterable[tuple[int, float]]) -> list[Candidate]:
         """Keyframe ids and similarities -> candidates, in the same order."""
-        with self.lock, damage_named(self.folder):
-            return [c for i, s in found if (c := self._candidate(i, s)) is not None]
+        with self.using() as connection:
+            rows = (candidate(connection, i, s) for i, s in found)
+            return [row for row in rows if row is not None]
 
     def local_features(self, kind: str, keyframe_ids: Iterable[int]) -> list[bytes | None]:
         """What is kept of keyframes under a kind, in the order asked for; None where nothing is.
@@ -154,9 +200,9 @@ class KeyframeStore:
         """
         query = 'SELECT content, crc FROM local_features WHERE keyframe_id = ? AND kind = ?'
         found: list[bytes | None] = []
-        with self.lock, damage_named(self.folder):
+        with self.using() as connection:
             for number in keyframe_ids:
-                row = self.connection.execute(query, (number, kind)).fetchone()
+                row = connection.execute(query, (number, kind)).fetchone()
                 if row and zlib.crc32(row[0]) != row[1]:
                     raise damage(self.folder, f'the {kind} of keyframe {number} have changed')
                 found.append(row[0] if row else None)
@@ -165,13 +211,12 @@ class KeyframeStore:
     def cameras(self, keyframe_ids: Iterable[int]) -> list[Camera | None]:
         """Of keyframes, in the order asked for."""
         query = 'SELECT camera FROM keyframes WHERE id = ?'
-        texts = [self._one(query, number) for number in keyframe_ids]
-        return [Camera(**_with_tuple(json.loads(text))) if text else None for text in texts]
+        return [camera_of(self._one(query, number)) for number in keyframe_ids]
 
     def poses(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Of all keyframes with points: ids (P,), and x, y, z, qx, qy, qz, qw (P, 7)."""
-        with self.lock, damage_named(self.folder):
-            rows = self.connection.execute(
+        with self.using() as connection:
+            rows = connection.execute(
                 'SELECT id, x_m, y_m, z_m, qx, qy, qz, qw FROM keyframes '
                 'WHERE x_m IS NOT NULL AND has_points'
             ).fetchall()
@@ -184,9 +229,9 @@ class KeyframeStore:
 
     def everything(self) -> list[Candidate]:
         """All keyframes in the order they were added, with similarity 0: for lists and plots."""
-        with self.lock, damage_named(self.folder):
-            ids = self.connection.execute('SELECT id FROM keyframes ORDER BY id').fetchall()
-        return self.candidates((row[0], 0.0) for row in ids)
+        with self.using() as connection:
+            ids = connection.execute('SELECT id FROM keyframes ORDER BY id').fetchall()
+            return self.candidates((row[0], 0.0) for row in ids)
 
     def problems(self) -> list[str]:
         """Every damage found, in words; empty for a sound file. Reads all of it."""
@@ -201,9 +246,12 @@ class KeyframeStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with self.lock, closing(sqlite3.connect(partial)) as copy:
+                require_same_file(self.folder, self.identity)
                 self.connection.backup(copy)
             partial.replace(folder / FILE)
         except (OSError, sqlite3.Error) as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise MapError(f'no copy of the map can be written at {folder}: {error}') from None
 
     def close(self) -> None:
@@ -211,51 +259,20 @@ class KeyframeStore:
         with self.lock:
             self.connection.close()
 
-    def _insert(self, keyframe: Keyframe) -> int:
-        dim = self.manifest.descriptor_dim
-        vectors = np.ascontiguousarray(keyframe.descriptors, '<f4')
-        assert vectors.ndim == 2 and vectors.shape[1] == dim, (vectors.shape, dim)
-        if not np.isfinite(vectors).all():
-            raise MapError(f'the descriptor of {keyframe.name} is not finite; nothing was added')
-        pose = keyframe.pose
-        numbers = (*pose.position_m, *pose.quaternion) if pose else (None,) * 7
-        camera = json.dumps(asdict(keyframe.camera)) if keyframe.camera else None
-        self._refuse_duplicate(keyframe.external_id)
-        cursor = self.connection.execute(
-            f'INSERT INTO keyframes VALUES (NULL{", ?" * 16})',
-            (
-                keyframe.name,
-                keyframe.external_id,
-                keyframe.traverse,
-                keyframe.stamp_ns,
-                *numbers,
-                camera,
-                keyframe.thumbnail,
-                *keyframe.size_px,
-                keyframe.has_points,
-            ),
-        )
-        assert cursor.lastrowid is not None
-        for vector in vectors:
-            blob = vector.tobytes()
-            self.connection.execute(
-                'INSERT INTO descriptors VALUES (NULL, ?, ?, ?)',
-                (cursor.lastrowid, blob, zlib.crc32(blob)),
-            )
-        for kind, blob in keyframe.local_features.items():
-            self.connection.execute(
-                'INSERT INTO local_features VALUES (?, ?, ?, ?)',
-                (cursor.lastrowid, kind, blob, zlib.crc32(blob)),
-            )
-        return cursor.lastrowid
-
-    def _refuse_duplicate(self, external_id: str) -> None:
-        query = "SELECT id FROM keyframes WHERE external_id = ? AND external_id != ''"
-        if known := self._one(query, external_id):
+    def _known_once(self, keyframe_ids: Iterable[int]) -> list[int]:
+        """The same ids as plain numbers. Raises MapError for one that is unknown or repeated."""
+        ids = [int(number) for number in keyframe_ids]
+        query = 'SELECT 1 FROM keyframes WHERE id = ?'
+        unknown = [i for i in ids if not self._one(query, i)]
+        if unknown:
+            shown = ', '.join(map(str, unknown[:5])) + (', ...' if len(unknown) > 5 else '')
             raise MapError(
-                f'keyframe {known} of the map has the external_id {external_id!r} already; '
-                'nothing was added; remove it first, or give another id'
+                f'the map at {self.folder} has no keyframe {shown}; nothing changed; '
+                '`cerfevpr map info` says what it holds'
             )
+        if len(set(ids)) < len(ids):
+            raise MapError('a keyframe is named twice; nothing changed')
+        return ids
 
     def _touch(self) -> str:
         generation = uuid.uuid4().hex
@@ -264,36 +281,7 @@ class KeyframeStore:
         )
         return generation
 
-    def _candidate(self, keyframe_id: int, similarity: float) -> Candidate | None:
-        row = self.connection.execute(
-            'SELECT name, external_id, traverse, stamp_ns, x_m, y_m, z_m, qx, qy, qz, qw, '
-            'height_px, width_px FROM keyframes WHERE id = ?',
-            (keyframe_id,),
-        ).fetchone()
-        if row is None:  # removed since the search
-            return None
-        pose = None if row[4] is None else Pose(row[4:7], row[7:11])
-        return Candidate(keyframe_id, row[0], similarity, row[1], row[2], row[3], pose, row[11:13])
-
     def _one(self, query: str, *values: object) -> Any:
-        with self.lock, damage_named(self.folder):
-            row = self.connection.execute(query, values).fetchone()
+        with self.using() as connection:
+            row = connection.execute(query, values).fetchone()
         return row[0] if row else ''
-
-
-def _uri(file: Path) -> str:
-    """Writable where the folder is; else as a file that nobody changes."""
-    quoted = file.resolve().as_uri()
-    if os.access(file.parent, os.W_OK):
-        return f'{quoted}?mode=rw'
-    log = file.with_name(f'{file.name}-wal')
-    if log.exists() and log.stat().st_size:  # an immutable file would be read without it
-        raise MapError(
-            f'the map at {file.parent} was not closed and its folder cannot be written; open it '
-            'once where it can, as with `cerfevpr map info`'
-        )
-    return f'{quoted}?immutable=1'
-
-
-def _with_tuple(camera: dict[str, Any]) -> dict[str, Any]:
-    return camera | {'distortion': tuple(camera['distortion'])}

@@ -79,7 +79,7 @@ def test_an_index_of_another_kind_is_built_again(tmp_path):
     with PlaceMap.open(tmp_path / 'map', 'flat') as place_map:
         before = answers(place_map)
     with PlaceMap.open(tmp_path / 'map', 'hnsw') as place_map:
-        assert type(place_map.index.index).__name__ == 'IndexHNSWFlat'
+        assert type(place_map.derived.index.index).__name__ == 'IndexHNSWFlat'
         assert answers(place_map) == before
 
 
@@ -116,8 +116,8 @@ def test_ivfpq_finds_most_of_what_flat_finds(tmp_path):
 def test_a_map_that_has_grown_enough_gets_the_ivfpq_it_was_made_with(tmp_path):
     random_map(tmp_path / 'map', 2100, kind='ivfpq')
     with PlaceMap.open(tmp_path / 'map', 'ivfpq') as place_map:
-        assert place_map.index.kind == 'ivfpq'
-        assert place_map.index_saved
+        assert place_map.derived.index.kind == 'ivfpq'
+        assert place_map.derived.saved
 
 
 def test_a_map_too_small_for_ivfpq_says_that_it_uses_flat(tmp_path, caplog):

@@ -120,6 +120,6 @@ class _Messages:
         stamp = self._make('builtin_interfaces/Time', *divmod(stamp_ns, 1_000_000_000))
         return self._make('std_msgs/Header', stamp, frame_id)
 
-    def _make(self, kind: str, *fields: object) -> Any:
+    def _make(self, kind: str, *fields: Any) -> Any:
         package, name = kind.split('/')
         return self.store.types[f'{package}/msg/{name}'](*fields)

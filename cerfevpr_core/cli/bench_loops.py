@@ -1,0 +1,86 @@
+"""cerfevpr bench loop-closure."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from cerfevpr_core.cli.options import add_settings, config_of, track, typed, write_json
+from cerfevpr_core.config import settings
+
+if TYPE_CHECKING:
+    from cerfevpr_core.config import Config
+    from cerfevpr_core.describer import Describer
+
+
+def add_command(actions: Any) -> None:
+    """Put the command under `bench`."""
+    loops = actions.add_parser(
+        'loop-closure', help='drive through images, one after another, and close loops'
+    )
+    loops.add_argument('--images', type=Path, required=True, metavar='DIR', help='of one drive')
+    loops.add_argument(
+        '--truth', type=Path, metavar='FILE', help='a picture, one pixel for each pair of images'
+    )
+    loops.add_argument('--camera', type=Path, metavar='FILE', help="ROS's calibration YAML")
+    loops.add_argument(
+        '--fit-on', type=Path, metavar='DIR', help='images of elsewhere, for the descriptor'
+    )
+    loops.add_argument('--json', type=Path, metavar='FILE')
+    loops.add_argument('--sheet', type=Path, metavar='FILE', help='the closures as a picture')
+    add_settings(loops)
+    loops.set_defaults(run=_loops)
+
+
+def _loops(options: argparse.Namespace) -> None:
+    from cerfevpr_core.data.frames import FolderFrames
+    from cerfevpr_core.data.positions import read_camera
+    from cerfevpr_core.evaluation.loop_closure.measure import drive
+    from cerfevpr_core.evaluation.loop_closure.result import as_json, score
+    from cerfevpr_core.evaluation.loop_closure.sheet import draw_closures
+    from cerfevpr_core.evaluation.loop_closure.truth import read_truth
+    from cerfevpr_core.landmark_sheet import write_picture
+
+    config = config_of(options)
+    frames = FolderFrames(options.images)
+    truth = read_truth(options.truth, len(frames)) if options.truth else None
+    camera = read_camera(options.camera) if options.camera else None
+    describer = _describer(options, config)
+    with TemporaryDirectory(prefix='cerfevpr-') as folder:
+        driven = drive(frames, camera, describer, Path(folder) / 'map', config, track)
+    told = sum(each.answer.closure is not None for each in driven.asked)
+    found = sum(each.answer.found is not None for each in driven.asked)
+    print(f'{len(driven.asked)} images: {found} close a loop, {told} closures are told')
+    if truth is not None:
+        got = score(driven.asked, driven.of_keyframe, truth)
+        print(f'{got.num_loops} images have a true earlier match: {got.num_found} are found')
+        print(f'{got.num_false} images have a false closure; {got.num_told_false} of those told')
+    if options.json:
+        used = settings(describer.config)
+        write_json(as_json(driven.asked, driven.of_keyframe, truth, used, typed()), options.json)
+    if options.sheet:
+        sheet = draw_closures(options.images, driven, truth)
+        if sheet is None:
+            print('no closure to draw')
+        else:
+            write_picture(sheet, options.sheet)
+
+
+def _describer(options: argparse.Namespace, config: Config) -> Describer:
+    from cerfevpr_core.data.frames import FolderFrames
+    from cerfevpr_core.describer import Describer
+    from cerfevpr_core.errors import ConfigError
+    from cerfevpr_core.mapping import fit
+
+    describer = Describer(config)
+    if not describer.needs_fit:
+        return describer
+    if options.fit_on is None:
+        raise ConfigError(
+            f'{config.method} is fitted on images, and a robot does not know what it will see: '
+            'give images of elsewhere with --fit-on DIR'
+        )
+    fit(describer, FolderFrames(options.fit_on), track)
+    return describer

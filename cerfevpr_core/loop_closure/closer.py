@@ -1,0 +1,157 @@
+"""Each new keyframe of a growing map in; the loop that it closes out, or why it closes none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerfevpr_core.config import Config
+from cerfevpr_core.errors import MapError
+from cerfevpr_core.geometry import Pose
+from cerfevpr_core.loop_closure.agreement import Agreement
+from cerfevpr_core.loop_closure.closure import LoopAnswer, LoopClosure
+from cerfevpr_core.loop_closure.past import Past
+from cerfevpr_core.place_map import Candidate, PlaceMap
+from cerfevpr_core.relocalizer import Relocalized, Relocalizer
+from cerfevpr_core.reranking import rerank_first
+from cerfevpr_core.view import View
+
+
+class LoopCloser:
+    """Looks for the places of a map that its newest keyframes show again.
+
+    Raises MapError for a map without keypoints, with which nothing can be verified.
+    """
+
+    def __init__(self, config: Config, place_map: PlaceMap) -> None:
+        if place_map.manifest.settings.get('verification.mode') != 'always':
+            raise MapError(
+                'the map keeps no keypoints, without which no loop closure can be verified; make '
+                'it with verification.mode=always, or set loop.enabled to false'
+            )
+        self.config, self.place_map = config, place_map
+        loop = config.loop
+        self.relocalizer = Relocalizer(
+            replace(
+                config.verification,
+                min_inliers=loop.min_inliers,
+                num_candidates=loop.num_candidates,
+            ),
+            place_map,
+        )
+        self.past = Past.of(place_map)
+        self.agreement = Agreement(loop)
+        self.told: list[LoopClosure] = []
+
+    def update(self, keyframe_id: int, view: View) -> LoopAnswer:
+        """The newest keyframe, which is in the map already, and what its image showed."""
+        newest = self._catch_up(keyframe_id)
+        if newest is None:
+            return LoopAnswer(None, 'the keyframe is no longer in the map')
+        candidates = self._search(keyframe_id, view)
+        if not candidates:
+            self.agreement.update(keyframe_id, [], self.past)
+            return LoopAnswer(None, 'no keyframe is old enough')
+        verified = self._verify(newest, view, candidates)
+        matched = [c for c in verified.candidates if c.verified]
+        agreed = self.agreement.update(keyframe_id, [c.keyframe_id for c in matched], self.past)
+        tried = tuple(verified.candidates[: self.config.loop.num_candidates])
+        best = self._best(matched, agreed)
+        if best is None:
+            return LoopAnswer(None, _reason(tried, agreed), candidates=tried)
+        found = _closure(newest, best, verified)
+        if self._is_told(found):
+            reason = f'the closure with keyframe {found.to_id} was told a moment ago'
+            return LoopAnswer(None, reason, found, tried)
+        self.told.append(found)
+        return LoopAnswer(found, '', found, tried)
+
+    def _catch_up(self, keyframe_id: int) -> Candidate | None:
+        """Take the keyframes up to the newest into the past, also those nobody asked about."""
+        last = self.past.ids[-1] if self.past.ids else 0
+        newer = ((number, 0.0) for number in range(last + 1, keyframe_id + 1))
+        for each in self.place_map.store.candidates(newer):
+            self.past.add(each.keyframe_id, each.stamp_ns, each.pose, each.traverse)
+        known = self.place_map.store.candidates([(keyframe_id, 0.0)])
+        return known[0] if known else None
+
+    def _search(self, keyframe_id: int, view: View) -> list[Candidate]:
+        """Keyframes that are old enough, re-ranked, best first."""
+        wanted = max(self.config.loop.num_candidates, self.config.landmarks.num_candidates)
+        recent = self.past.num_recent(keyframe_id, self.config.loop)
+        found = [
+            c
+            for c in self.place_map.search(view.descriptor, wanted + recent)
+            if c.keyframe_id in self.past.moments
+            and not self.past.is_recent(keyframe_id, c.keyframe_id, self.config.loop)
+        ]
+        return rerank_first(view, found[:wanted], self.place_map, self.config.landmarks)
+
+    def _verify(
+        self, newest: Candidate, view: View, candidates: Sequence[Candidate]
+    ) -> Relocalized:
+        """With the keyframes made just before and after each: only they share its drift."""
+        keypoints, around = view.keypoints, {}
+        if keypoints is None:
+            keypoints = self.relocalizer.detector.detect(view.image)
+        if keypoints.has_point.any():  # a robot without depth has no points that could join
+            number = self.config.verification.num_neighbours
+            around = {c.keyframe_id: self.past.beside(c.keyframe_id, number) for c in candidates}
+        (camera,) = self.place_map.store.cameras([newest.keyframe_id])
+        return self.relocalizer.verify(keypoints, view.image.shape[:2], camera, candidates, around)
+
+    def _best(self, matched: Sequence[Candidate], agreed: Sequence[int]) -> Candidate | None:
+        """The one with most inliers among those with enough, alone or with the images before."""
+        loop = self.config.loop
+        enough = [
+            candidate
+            for candidate, num_images in zip(matched, agreed, strict=True)
+            if num_images >= loop.min_consecutive
+            or (candidate.num_inliers or 0) >= loop.sure_inliers
+        ]
+        return max(enough, key=lambda c: c.num_inliers or 0, default=None)
+
+    def _is_told(self, found: LoopClosure) -> bool:
+        quiet = self.config.loop.quiet_images
+        ends = ((t.from_id, found.from_id, t.to_id, found.to_id) for t in self.told)
+        return any(
+            _within(self.past.apart(a, b), quiet) and _within(self.past.apart(c, d), quiet)
+            for a, b, c, d in ends
+        )
+
+
+def _within(apart: int | None, limit: int) -> bool:
+    return apart is not None and apart < limit
+
+
+def _reason(tried: Sequence[Candidate], agreed: Sequence[int]) -> str:
+    if agreed:
+        return f'verified, but only {max(agreed)} images in a row agree on a place'
+    return f'the best candidate is not verified: {tried[0].reject_reason}'
+
+
+def _closure(newest: Candidate, best: Candidate, verified: Relocalized) -> LoopClosure:
+    covariance = None
+    if best.scale_known and verified.pose is not None and best.pose is not None:
+        covariance = _in_keyframe(verified.pose.covariance, best.pose)
+    return LoopClosure(
+        newest.keyframe_id,
+        best.keyframe_id,
+        best.similarity,
+        best.num_inliers or 0,
+        newest.external_id,
+        best.external_id,
+        best.relative_pose,
+        best.scale_known,
+        covariance,
+        best.probability,
+    )
+
+
+def _in_keyframe(covariance: NDArray[np.float64], keyframe: Pose) -> NDArray[np.float64]:
+    """A covariance about the map's axes -> about those of a keyframe's camera."""
+    turn = np.kron(np.eye(2), keyframe.matrix()[:3, :3].T)
+    return np.asarray(turn @ covariance @ turn.T)

@@ -1,0 +1,8 @@
+"""What consecutive images say together: a belief over the map's keyframes and nowhere."""
+
+from cerfevpr_core.sequence.filter import Belief, KeyframeFilter
+from cerfevpr_core.sequence.follow import Followed, SequenceFilter
+from cerfevpr_core.sequence.keyframe_table import KeyframeTable
+from cerfevpr_core.sequence.motion import Motion
+
+__all__ = ['Belief', 'Followed', 'KeyframeFilter', 'KeyframeTable', 'Motion', 'SequenceFilter']
