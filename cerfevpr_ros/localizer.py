@@ -15,7 +15,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
-from cerfevpr_core.config import running_settings
+from cerfevpr_core.config import Config, running_settings
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
 from cerfevpr_core.pixel_formats import RGB
 from cerfevpr_core.place_map import PlaceMap
@@ -47,7 +47,8 @@ class Localizer(LifecycleNode):
             'localizer', automatically_declare_parameters_from_overrides=True, **node_options
         )
         self.recognizer: PlaceRecognizer | None = None
-        self.settings = SettingsFromParameters(self, own=_OWN)
+        live = {'map.traverses': self._on_traverses}
+        self.settings = SettingsFromParameters(self, _OWN, live)
         self.map_frame = own_parameter(self, 'map_frame', 'map')
         self.input = CameraInput(
             self, self._serve, own_parameter(self, 'image_is_rectified', False)
@@ -75,7 +76,7 @@ class Localizer(LifecycleNode):
     def load_map(self, folder: Path) -> None:
         """Go on in another map. Raises CerfeVPRError, and keeps the old one."""
         values = self.settings.given() | {'map.path': str(folder)}
-        new = PlaceRecognizer.load(folder, overrides=values)
+        new = PlaceRecognizer.load(folder, overrides=values, may_be_empty=True)
         with self._recognizing:
             old, self.recognizer = self.recognizer, new
             if old is not None:
@@ -102,6 +103,8 @@ class Localizer(LifecycleNode):
             f'{len(place_map)} keyframes from {place_map.folder}, method {config.method}, '
             + (poses if verifies else 'no poses: the map keeps no keypoints')
         )
+        if not len(place_map):
+            self.get_logger().warning('the map is empty: every image is UNKNOWN until it grows')
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -141,6 +144,11 @@ class Localizer(LifecycleNode):
             self.recognizer = None
             self.settings.unlock()
 
+    def _on_traverses(self, config: Config) -> None:
+        if self.recognizer is not None:
+            with self._recognizing:
+                self.recognizer.choose_traverses(config.map.traverses)
+
     def _load(self) -> PlaceRecognizer:
         values = self.settings.given()
         path = values.get('map.path', '')
@@ -151,7 +159,8 @@ class Localizer(LifecycleNode):
                 'no map: set map.path (launch argument map:=DIR) to a folder made by '
                 '`cerfevpr map build --images DIR --out MAP`'
             )
-        recognizer = PlaceRecognizer.load(Path(path).expanduser(), overrides=values)
+        folder = Path(path).expanduser()  # which a mapper may be filling
+        recognizer = PlaceRecognizer.load(folder, overrides=values, may_be_empty=True)
         self.settings.in_use(running_settings(recognizer.config))
         return recognizer
 

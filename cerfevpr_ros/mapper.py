@@ -28,6 +28,7 @@ from cerfevpr_ros import bridge
 from cerfevpr_ros.camera_input import CameraInput
 from cerfevpr_ros.conversions import stamp_to_ns
 from cerfevpr_ros.diagnostics import to_msg
+from cerfevpr_ros.loops import LoopPublisher
 from cerfevpr_ros.map_services import MapServices
 from cerfevpr_ros.mapper_services import MapperServices
 from cerfevpr_ros.mapping_input import MappingInput
@@ -70,6 +71,7 @@ class Mapper(LifecycleNode):
         )
         self.in_use = threading.RLock()  # whoever holds it may use the map; load_map replaces it
         self.num_added, self.last_reason = 0, ''
+        self.loops = LoopPublisher(self)
         self.keyframes = self.create_publisher(KeyframeAdded, '~/keyframes', _RELIABLE)
         self.diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', _RELIABLE)
         self.create_timer(1.0, self._report)
@@ -100,6 +102,7 @@ class Mapper(LifecycleNode):
             self.live_map = live_map = self._load()
             bridge.cv_bridge()  # its check takes a moment: now, not at the first image
             live_map.maker.make(Shot(np.zeros((64, 64, 3), np.uint8)), 'warm')
+            self.loops.open(live_map)
         except Exception as error:  # rclpy itself would swallow it without a word
             told = str(error) if isinstance(error, CerfeVPRError) else traceback.format_exc()
             self.get_logger().error(told)
@@ -141,6 +144,7 @@ class Mapper(LifecycleNode):
         """Stop listening and close the map; may be called twice."""
         self._stop_listening()
         with self.in_use:
+            self.loops.close()
             if self.live_map is not None:
                 self.live_map.close()
                 self.live_map = None
@@ -151,14 +155,16 @@ class Mapper(LifecycleNode):
         values = self.settings.given() | {'map.path': str(folder)}
         new = LiveMapper.load(folder, create=False, overrides=values)
         with self.in_use:
+            self.loops.open(new)
             old, self.live_map = self.live_map, new
             if old is not None:
                 old.close()
         self.settings.in_use(running_settings(new.config))
 
     def told(self, added: Added, header: Header) -> None:
-        """Publish a new keyframe, which is on disk."""
+        """Publish a new keyframe, which is on disk, and look for a loop that it closes."""
         self.num_added += 1
+        self.loops.take(added, header)
         assert self.live_map is not None and added.keyframe is not None
         map_id = self.live_map.place_map.manifest.map_id
         try:
@@ -216,7 +222,7 @@ class Mapper(LifecycleNode):
     def _report(self) -> None:
         place_map, about = self.place_map(), {}
         if place_map is not None:
-            about = {
+            about = self.loops.about() | {
                 'map': str(place_map.folder),
                 'map id': place_map.manifest.map_id,
                 'keyframes in the map': str(len(place_map)),

@@ -78,6 +78,25 @@ def test_a_keyframe_with_depth_gives_a_pose_to_who_asks_afterwards(
     assert math.dist(found.pose.pose.position_m, shots[2].pose.position_m) < 0.1
 
 
+def test_who_localizes_in_an_empty_map_finds_what_is_added_meanwhile(
+    tmp_path: Path, shots: list[Shot]
+) -> None:
+    mapper = LiveMapper.load(tmp_path / 'map', overrides=SETTINGS)
+    recognizer = PlaceRecognizer.load(tmp_path / 'map', may_be_empty=True)
+    nothing = recognizer.recognize(shots[0].image, camera=DEFAULT_CAMERA)
+    assert (nothing.decision, nothing.candidates, nothing.pose) == (0, [], None)
+    for shot in shots[:3]:
+        added = mapper.add(shot)
+        found = recognizer.recognize(shot.image, camera=DEFAULT_CAMERA)
+        assert found.candidates[0].keyframe_id == added.keyframe_id
+        assert len(found.candidates) == added.keyframe_id
+    recognizer.close()
+    mapper.close()
+    with pytest.raises(MapError, match='is empty'):
+        LiveMapper.load(tmp_path / 'other', overrides=SETTINGS).close()
+        PlaceRecognizer.load(tmp_path / 'other')
+
+
 def test_the_policy_counts_from_whatever_was_added_last(
     mapper: LiveMapper, shots: list[Shot]
 ) -> None:

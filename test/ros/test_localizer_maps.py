@@ -14,6 +14,9 @@ from processes import INTERFACES, TimedOut, node
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')
 
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+
 from cerfevpr_core.data.drawn_route import DEFAULT_CAMERA, DrawnRoute
 from cerfevpr_core.keyframe_maker import Shot
 from cerfevpr_core.live_map import LiveMapper
@@ -31,13 +34,14 @@ WITHIN_S = 2.0  # from the news of a keyframe to an answer with it; 1 s and a bu
 def street() -> list[Seen]:
     route = DrawnRoute(2, NUM_PLACES)
     frames = [route.frame(number, 'summer') for number in range(NUM_PLACES)]
-    return [Seen(f.image, f.pose, f.depth_m) for f in frames]
+    return [Seen(f.image, f.pose) for f in frames]
 
 
 def make_map(folder, seen: list[Seen], first: int = 0):
     mapper = LiveMapper.load(folder, overrides=QUICK)
     for number, each in enumerate(seen):
-        mapper.add(Shot(each.image, first + number, each.pose), external_id=f'{first + number}')
+        shot, parity = Shot(each.image, first + number, each.pose), ('even', 'odd')[number % 2]
+        mapper.add(shot, parity, f'{first + number}')
     map_id = mapper.place_map.manifest.map_id
     mapper.close()
     return map_id
@@ -71,6 +75,25 @@ def test_another_map_is_used_from_the_moment_it_is_loaded(running, street):
     assert (answer.map_id, answer.matches[0].external_id) == (ids['b'], '6')
     assert load(camera, 'a').success
     assert camera.answer(camera.send(street[2].image)).map_id == ids['a']
+
+
+def test_the_traverses_that_are_searched_may_change_while_it_runs(running, street):
+    camera, _, _ = running
+
+    def choose(*names: str) -> str:
+        parameters = [Parameter('map.traverses', value=list(names)).to_parameter_msg()]
+        service = f'{camera.name}/set_parameters'
+        (result,) = camera.client.call(SetParameters, service, parameters=parameters).results
+        return '' if result.successful else result.reason
+
+    assert choose('even') == ''
+    found = camera.answer(camera.send(street[1].image)).matches
+    assert {m.traverse for m in found} == {'even'} and len(found) == 2
+    assert choose('odd') == ''
+    assert camera.answer(camera.send(street[1].image)).matches[0].external_id == '1'
+    assert 'even' in choose('night')  # refused, naming those that there are
+    assert choose('even', 'odd') == ''
+    assert len(camera.answer(camera.send(street[1].image)).matches) == 4
 
 
 @pytest.mark.parametrize('path', ['broken', 'nothing', '/etc', '../x', '', 'x' * 10_000_000])
