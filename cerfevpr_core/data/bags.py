@@ -89,6 +89,13 @@ def topic_of_kind(path: Path, topic: str, kinds: Collection[str]) -> str:
     )
 
 
+def has_topic(path: Path, topic: str, kind: str) -> bool:
+    """Whether a bag has messages of this kind on a topic. Raises ImageError for no bag."""
+    with _open(path) as reader:
+        info = reader.topics.get(topic)
+        return info is not None and info.msgtype == kind and info.msgcount > 0
+
+
 def messages_of(path: Path, topic: str) -> Iterator[Any]:
     """The messages of a topic in the order of the bag. Raises ImageError for a damaged one."""
     with _open(path) as reader:

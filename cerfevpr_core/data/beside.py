@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cerfevpr_core.data.bags import messages_of, stamp_of, topic_of_kind
+from cerfevpr_core.data.bags import has_topic, messages_of, stamp_of, topic_of_kind
 from cerfevpr_core.errors import ConfigError, ImageError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.pixel_formats import Depth, decode_depth
@@ -113,6 +113,13 @@ def bag_camera(bag: Path, topic: str) -> Camera:
     padded = (*distortion, *[0.0] * _PLUMB_BOB)[: max(len(distortion), _PLUMB_BOB)]
     size = int(message.width), int(message.height)
     return Camera(*size, float(k[0]), float(k[4]), float(k[2]), float(k[5]), padded)
+
+
+def camera_of_images(bag: Path, image_topic: str) -> Camera | None:
+    """The calibration at `camera_info` beside the image topic, as image_transport has it; None
+    without one. Raises ConfigError for one that cannot be used."""
+    topic = f'{image_topic.rpartition("/")[0]}/camera_info'
+    return bag_camera(bag, topic) if has_topic(bag, topic, _CAMERA_INFO) else None
 
 
 def parse_pose(text: str, what: str) -> Pose:
