@@ -52,6 +52,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
         (f'share/{PACKAGE}/launch', files('launch/*.launch.py')),
+        (f'share/{PACKAGE}/hooks', files('hooks/*.hpp')),
         (f'share/{PACKAGE}/config', files('config/*.yaml') + files('config/*.xml')),
     ],
     install_requires=INSTALL_REQUIRES,
@@ -77,6 +78,7 @@ setup(
         'console_scripts': [
             'cerfevpr = cerfevpr_core.cli:main',
             'localizer = cerfevpr_ros.localizer:main',
+            'pose_bridge = cerfevpr_ros.pose_bridge:main',
             'replay = cerfevpr_ros.replay:main',
         ],
     },
