@@ -47,12 +47,11 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['cerfevpr_core*', 'cerfevpr_ros*']),
-    package_data={'': ['py.typed', '*.html.j2', '*.yaml', '*.safetensors']},
+    package_data={'': ['py.typed', '*.html.j2', '*.yaml', '*.safetensors', '*.hpp']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
         (f'share/{PACKAGE}/launch', files('launch/*.launch.py')),
-        (f'share/{PACKAGE}/hooks', files('hooks/*.hpp')),
         (f'share/{PACKAGE}/config', files('config/*.yaml') + files('config/*.xml')),
     ],
     install_requires=INSTALL_REQUIRES,

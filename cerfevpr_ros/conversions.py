@@ -77,8 +77,10 @@ def pose_from_msg(msg: PoseMsg) -> Pose:
 
 
 def uncertain_pose_from_msg(msg: PoseWithCovariance) -> UncertainPose:
-    """A pose with its covariance (6, 6), as it is. Raises CerfeVPRError for a bad pose."""
+    """A pose with its covariance (6, 6). Raises CerfeVPRError for numbers that are none."""
     covariance = np.array(msg.covariance, np.float64).reshape(6, 6)
+    if not np.isfinite(covariance).all():
+        raise CerfeVPRError('the covariance has NaN or infinity, expected finite numbers')
     return UncertainPose(pose_from_msg(msg.pose), covariance)
 
 

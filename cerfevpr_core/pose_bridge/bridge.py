@@ -41,7 +41,8 @@ class PoseBridge:
             )
         base = base.widened(self.options.extra_std_m, self.options.extra_std_deg)
         seen = Sighting(stamp_ns, base.on_the_ground() if self.options.planar else base, odom)
-        self.sightings.add(seen)
+        if not self.sightings.add(seen):
+            return ''  # an older image's, behind a newer one's
         self.map_to_odom.update(seen, self.sightings.confirmed)
         return self._watch.see(seen, now_ns)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 from cerfevpr_core.errors import ConfigError
+
+_LEAST = {'num_agreeing': 1}
+_MOST = {'smoothing': 1, 'max_tilt_deg': 80}
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,8 @@ class BridgeOptions:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            least = 1 if field.name == 'num_agreeing' else 0
-            most = 1 if field.name == 'smoothing' else float('inf')
-            if field.name != 'planar' and not least <= value <= most:
-                raise ConfigError(
-                    f'wrong setting {field.name} = {value}: expected {least} or more'
-                    + (f', {most} at most' if field.name == 'smoothing' else '')
-                )
+            value, least = getattr(self, field.name), _LEAST.get(field.name, 0)
+            most = _MOST.get(field.name, math.inf)
+            if not least <= value <= most:
+                expected = f'{least} or more' + (f', {most} at most' if most < math.inf else '')
+                raise ConfigError(f'wrong setting {field.name} = {value}: expected {expected}')

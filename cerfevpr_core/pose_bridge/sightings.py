@@ -28,17 +28,18 @@ class Sightings:
         self._options = options
         self._agreeing: deque[Sighting] = deque(maxlen=options.num_agreeing)
 
-    def add(self, sighting: Sighting) -> None:
-        """Take one; of images that come in the wrong order the older is left out."""
+    def add(self, sighting: Sighting) -> bool:
+        """Take one; of images that come in the wrong order the older is left out: False."""
         newest, window_ns = self.newest, int(self._options.agree_within_s * _NS)
         if newest is not None and sighting.stamp_ns <= newest.stamp_ns:
             if newest.stamp_ns - sighting.stamp_ns <= window_ns:
-                return
+                return False
             self._agreeing.clear()  # the clock was set back
         kept = [s for s in self._agreeing if sighting.stamp_ns - s.stamp_ns <= window_ns]
         agree = all(self._agree(earlier, sighting) for earlier in kept)
         self._agreeing.clear()
         self._agreeing.extend([*kept, sighting] if agree else [sighting])
+        return True
 
     def clear(self) -> None:
         """Forget all of them."""
