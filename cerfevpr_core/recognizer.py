@@ -84,6 +84,7 @@ class PlaceRecognizer:
         config = load_config(file, assignments, overrides, base)
         place_map = PlaceMap.open(folder, config.map.index)
         place_map.require_keyframes()
+        place_map.require_traverses(config.map.traverses)
         return PlaceRecognizer(config, matching_describer(config, place_map), place_map)
 
     def recognize(
@@ -153,7 +154,7 @@ class PlaceRecognizer:
             top_k = max(top_k, self.config.landmarks.num_candidates)
         if self.relocalizer is not None:
             top_k = max(top_k, self.config.verification.num_candidates)
-        return self.place_map.search(view.descriptor, top_k)
+        return self.place_map.search(view.descriptor, top_k, self.config.map.traverses)
 
     def _rerank(self, view: View, candidates: list[Candidate]) -> list[Candidate]:
         """The first ones by their landmarks; what was found beyond them stays behind."""

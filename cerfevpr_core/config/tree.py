@@ -126,6 +126,7 @@ class DescriptorConfig:
     """The trained descriptor of the method cerfevpr."""
 
     weights: str = ''  # a file of `cerfevpr train descriptor`; empty: the one that ships
+    universal: str = ''  # its fit for maps that start empty; empty: the one that ships
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -191,6 +192,7 @@ class MapConfig:
     """The map and its search."""
 
     path: str = ''
+    traverses: _Names = ()  # of the map that are searched, as day, night; none: all
     top_k: Annotated[int, Field(ge=1, le=1000)] = 5
     index: Literal['flat', 'hnsw', 'ivfpq'] = 'flat'
     thumbnail_px: Annotated[int, Field(ge=0, le=1024)] = 320  # long side; 0: none
