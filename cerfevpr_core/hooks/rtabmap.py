@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cerfevpr_core.config import Config, load_config
 from cerfevpr_core.describer import Describer
-from cerfevpr_core.errors import ConfigError, ImageError, MapError
+from cerfevpr_core.errors import ConfigError, ImageError
 from cerfevpr_core.images import Image
 from cerfevpr_core.map_model import map_settings, matching_describer
 from cerfevpr_core.place_map import PlaceMap
@@ -25,11 +25,7 @@ def describer_for(map_folder: str) -> Describer:
     """
     if not map_folder:
         describer = Describer(Config())
-        if describer.needs_fit:
-            raise MapError(
-                'the descriptor is fitted on a map, and none is named; set the environment '
-                'variable CERFEVPR_MAP to a folder made by `cerfevpr map build`'
-            )
+        describer.load_universal()
         return describer
     folder = Path(map_folder).expanduser()
     base = map_settings(folder)

@@ -74,7 +74,7 @@ def test_ids_go_through_a_map_and_come_back_as_the_system_wrote_them(programs, t
     vectors = unit_vectors(len(wanted), DIM)
     with created(tmp_path / 'map') as place_map:
         for external_id, vector in zip(wanted, vectors, strict=True):
-            place_map.add(Keyframe(f'kf{external_id}', vector[None], external_id))
+            place_map.add([Keyframe(f'kf{external_id}', vector[None], external_id)])
         for external_id, vector in zip(wanted, vectors, strict=True):
             found = [c.external_id for c in place_map.search(vector, len(wanted))]
             assert found[0] == external_id
