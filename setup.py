@@ -77,6 +77,7 @@ setup(
         'console_scripts': [
             'cerfevpr = cerfevpr_core.cli:main',
             'localizer = cerfevpr_ros.localizer:main',
+            'mapper = cerfevpr_ros.mapper:main',
             'replay = cerfevpr_ros.replay:main',
         ],
     },

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
 from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.verification import VerificationConfig
 
@@ -225,6 +226,7 @@ class Config:
     map: MapConfig = field(default_factory=MapConfig)
     sequence: SequenceConfig = field(default_factory=SequenceConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
+    mapping: MappingConfig = field(default_factory=MappingConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     gan: GanConfig = field(default_factory=GanConfig)
