@@ -75,5 +75,18 @@ def new_manifest(describer: Describer, verifies: bool = False) -> Manifest:
     return Manifest(describer.fingerprint, parts, describer.descriptor_dim, describer.fitted())
 
 
+def create_live_map(folder: Path, config: Config, verifies: bool | None = None) -> None:
+    """An empty map that a robot fills while it drives.
+
+    Its keyframes keep keypoints if `verifies`; by default unless verification.mode is `never`.
+    Raises MapError for a method that must see the images first, and where there is a map already.
+    """
+    describer = Describer(config)
+    describer.load_universal()
+    if verifies is None:
+        verifies = config.verification.mode != 'never'
+    PlaceMap.create(folder, new_manifest(describer, verifies), config.map.index).close()
+
+
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value

@@ -127,6 +127,7 @@ class DescriptorConfig:
     """The trained descriptor of the method cerfevpr."""
 
     weights: str = ''  # a file of `cerfevpr train descriptor`; empty: the one that ships
+    universal: str = ''  # its fit for maps that start empty; empty: the one that ships
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -85,7 +85,7 @@ class KeyframeFilter:
         self.nowhere /= total
 
     def take_over(self, old: KeyframeFilter) -> None:
-        """What another filter believed of the keyframes of both; new ones begin as after a jump."""
+        """What another one believed of the keyframes of both; new ones begin as after a jump."""
         _, new_rows, old_rows = np.intersect1d(
             self.table.ids, old.table.ids, assume_unique=True, return_indices=True
         )
