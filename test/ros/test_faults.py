@@ -81,7 +81,7 @@ def test_the_nodes_clock_may_jump_back_and_it_answers_and_reports(localizer, rou
                 clock.publish(Clock(clock=ns_to_stamp(start_ns + step * 10**8)))
                 time.sleep(0.05)
             wait_until(lambda: len(reports), 'a report by the new clock')
-            localizer.answer(localizer.send(route.images[0]))
+            localizer.warm_up(route.images[0])
     finally:
         set_parameter(localizer, 'use_sim_time', ParameterValue(type=1, bool_value=False))
         localizer.client.node.destroy_publisher(clock)
@@ -103,7 +103,7 @@ def test_a_camera_driver_that_starts_anew_is_heard_again(localizer, route):
             localizer.number = camera.number
         finally:
             client.close()
-    localizer.answer(localizer.send(route.images[0]))
+    localizer.warm_up(route.images[0])
 
 
 @pytest.mark.parametrize('size', [(33, 97), (641, 479), (1280, 960), (64, 48)])
@@ -122,7 +122,7 @@ def test_what_rclpy_itself_cannot_read_does_not_end_the_node(localizer, route):
     wait_until(lambda: 'a callback failed' in localizer.process.output, 'the node says so')
     assert '200 is not a valid Parameter.Type' in localizer.process.output
     client.remove_pending_request(future)
-    localizer.answer(localizer.send(route.images[0]))
+    localizer.warm_up(route.images[0])
     names = ['map.top_k']
     service = f'{localizer.name}/get_parameters'
     (value,) = localizer.client.call(GetParameters, service, names=names).values
@@ -145,10 +145,10 @@ def test_a_flood_leaves_memory_as_it_was(localizer, route):
 def flood(localizer, image: np.ndarray, number: int) -> None:
     first = localizer.number + 1
     for _ in range(number):
-        last = localizer.send(image)
-    localizer.answer(last)
+        localizer.send(image)
+    localizer.warm_up(image)  # the last one may be lost, as best effort does
     numbers = [number_of(m) for m in list(localizer.matches) if number_of(m) >= first]
-    assert numbers == sorted(numbers) and len(numbers) < number
+    assert numbers == sorted(numbers) and 0 < len(numbers) < number
 
 
 def test_images_that_no_camera_should_send_cost_no_memory(localizer, route):
@@ -156,10 +156,10 @@ def test_images_that_no_camera_should_send_cost_no_memory(localizer, route):
 
     bad = bad_images(route.images[0], random.Random(0))
     assert {'png bomb', 'jpeg bomb', 'absurd size'} <= set(bad)
-    localizer.answer(localizer.send(route.images[0]))
+    localizer.warm_up(route.images[0])
     before = look_at(localizer.process.child.pid)
     for msg in bad.values():
         (localizer.raw if hasattr(msg, 'step') else localizer.compressed).publish(msg)
         time.sleep(0.1)
-    localizer.answer(localizer.send(route.images[0]))
+    localizer.warm_up(route.images[0])
     assert look_at(localizer.process.child.pid).rss_bytes - before.rss_bytes < 60 * MIB
