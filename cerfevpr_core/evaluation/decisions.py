@@ -101,15 +101,15 @@ def decisions_table(asked: Sequence[Asked]) -> Table:
     return Table([*columns, 'unknown %'], [_row(each) for each in asked], 1)
 
 
-def _row(asked: Asked) -> list[Any]:
+def _row(asked: Asked) -> list[str]:
     answers = asked.answers
 
-    def share(of: Callable[[Judged], bool]) -> float:
-        return 100 * sum(map(of, answers)) / max(len(answers), 1)
+    def share(of: Callable[[Judged], bool]) -> str:
+        return f'{100 * sum(map(of, answers)) / max(len(answers), 1):.1f}'
 
     return [
         asked.name if asked.in_map else f'{asked.name} (elsewhere)',
-        len(answers),
+        str(len(answers)),
         share(lambda a: a.right),
         share(lambda a: a.decision == Decision.MATCH),
         share(lambda a: a.decision == Decision.MATCH and a.right),
@@ -120,8 +120,13 @@ def _row(asked: Asked) -> list[Any]:
 
 def errors_table(asked: Sequence[Asked]) -> Table:
     """The expected calibration error of each mixture."""
-    rows = [[name, len(a), error_of(a)] for name, a in mixtures(asked).items()]
-    return Table(['mixture', 'images', 'calibration error'], rows, 3)
+    found = mixtures(asked).items()
+    rows = [[name, str(len(a)), _number(error_of(a))] for name, a in found]
+    return Table(['mixture', 'images', 'calibration error'], rows, 1)
+
+
+def _number(error: float | None) -> str:
+    return '-' if error is None else f'{error:.3f}'
 
 
 def as_json(asked: Sequence[Asked], settings: Mapping[str, Any], command: str) -> dict[str, Any]:
