@@ -6,13 +6,10 @@ import argparse
 import json
 import logging
 import os
-import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
