@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -75,15 +75,18 @@ class PlaceRecognizer:
         file: Path | None = None,
         assignments: tuple[str, ...] = (),
         overrides: Mapping[str, Any] | None = None,
+        may_be_empty: bool = False,
     ) -> PlaceRecognizer:
         """Open a map with the model that made it; only what is set explicitly may differ.
 
-        Raises MapError for a map that is missing, empty, damaged or of another model.
+        Raises MapError for a map that is missing, damaged, of another model, or empty unless
+        somebody may be adding to it.
         """
         base = map_settings(folder)
         config = load_config(file, assignments, overrides, base)
         place_map = PlaceMap.open(folder, config.map.index)
-        place_map.require_keyframes()
+        if not may_be_empty:
+            place_map.require_keyframes()
         place_map.require_traverses(config.map.traverses)
         return PlaceRecognizer(config, matching_describer(config, place_map), place_map)
 
@@ -145,6 +148,11 @@ class PlaceRecognizer:
         """The candidates of a view in the order of `recognize`, which also verifies them."""
         candidates = self._search(view, top_k)
         return self._rerank(view, candidates)
+
+    def choose_traverses(self, names: tuple[str, ...]) -> None:
+        """Search these alone from now on; none: all. Raises MapError for an unknown one."""
+        self.place_map.require_traverses(names)
+        self.config = replace(self.config, map=replace(self.config.map, traverses=names))
 
     def close(self) -> None:
         """Close the map."""

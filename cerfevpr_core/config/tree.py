@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
 from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.verification import VerificationConfig
 
@@ -126,6 +127,7 @@ class DescriptorConfig:
     """The trained descriptor of the method cerfevpr."""
 
     weights: str = ''  # a file of `cerfevpr train descriptor`; empty: the one that ships
+    universal: str = ''  # its fit for maps that start empty; empty: the one that ships
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -225,6 +227,7 @@ class Config:
     map: MapConfig = field(default_factory=MapConfig)
     sequence: SequenceConfig = field(default_factory=SequenceConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
+    mapping: MappingConfig = field(default_factory=MappingConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     gan: GanConfig = field(default_factory=GanConfig)

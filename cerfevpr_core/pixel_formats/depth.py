@@ -36,8 +36,8 @@ def decode_depth(
     check_size(height, width)
     if encoding not in _DEPTHS:
         raise ImageError(
-            f'{encoding!r} is no depth image; expected 16UC1 (millimetres) or 32FC1 (metres): '
-            'is the depth topic the right one?'
+            f'{encoding[:40]!r} is no depth image; expected 16UC1 (millimetres) or 32FC1 '
+            '(metres): is the depth topic the right one?'
         )
     kind, num_bytes, unit_m = _DEPTHS[encoding]
     what = f'{encoding} depth image of {width} x {height} pixels'
