@@ -1,4 +1,4 @@
-"""cerfevpr map build|info|check|add."""
+"""cerfevpr map build|info|check|add|calibrate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cerfevpr_core.cli import map_changes
 from cerfevpr_core.cli.options import add_images, add_settings, config_of, frames_of, track
-from cerfevpr_core.errors import ConfigError, DamagedMapError
+from cerfevpr_core.errors import ConfigError, DamagedMapError, UncalibratedError
 from cerfevpr_core.place_map import FIT, UNIVERSAL, Manifest, calibration
 from cerfevpr_core.place_map.store import KeyframeStore
 
@@ -48,6 +48,10 @@ def add_commands(commands: Any) -> None:
         _add_bag_topics(each)
         each.add_argument('--traverse', default='', metavar='NAME', help='as day or 2026-03-01')
         add_settings(each)
+    calibrate = actions.add_parser('calibrate', help='fit how sure its answers are, on the map')
+    calibrate.add_argument('map', type=Path, metavar='MAP')
+    add_settings(calibrate)
+    calibrate.set_defaults(run=_calibrate)
     info = actions.add_parser('info', help='what a map holds')
     info.set_defaults(run=_info)
     check = actions.add_parser('check', help='look for damage; exit code 1 if there is any')
@@ -74,8 +78,31 @@ def _build(options: argparse.Namespace) -> None:
 
     extras = _extras(options)
     frames = frames_of(options)
-    count = build_map(frames, options.out, config_of(options), extras, track)
+    config = config_of(options)
+    count = build_map(frames, options.out, config, extras, track)
     print(f'{count} keyframes -> {options.out}{_skipped(len(frames) - count)}')
+    if config.decision.calibrate == 'auto':
+        try:
+            _calibrate_map(options.out, options)
+        except UncalibratedError as error:  # the map is whole without it
+            print(f'not calibrated, so its answers have no probability: {error}')
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    _calibrate_map(options.map, options)
+
+
+def _calibrate_map(folder: Path, options: argparse.Namespace) -> None:
+    from cerfevpr_core.calibration.fit import calibrate
+    from cerfevpr_core.recognizer import PlaceRecognizer
+
+    recognizer = PlaceRecognizer.load(folder, options.config, tuple(options.assignments))
+    try:
+        made = calibrate(recognizer, track)
+    finally:
+        recognizer.close()
+    error = made.quality['calibration_error']
+    print(f'calibrated with {made.num_examples} questions, calibration error {error:.3f}')
 
 
 def _add(options: argparse.Namespace) -> None:
