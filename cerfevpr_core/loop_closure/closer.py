@@ -38,6 +38,7 @@ class LoopCloser:
             replace(
                 config.verification,
                 min_inliers=loop.min_inliers,
+                min_order=loop.min_order,
                 num_candidates=loop.num_candidates,
             ),
             place_map,
