@@ -39,8 +39,8 @@ class Support:
             return f'inliers cover {self.coverage:.2f} of the image, below {config.min_coverage:g}'
         if self.order < config.min_order:
             return (
-                f'the order of inliers agrees by {self.order:.2f}, below {config.min_order:g}: what '
-                'is left or above in one image is not in the other'
+                f'the order of inliers agrees by {self.order:.2f}, below {config.min_order:g}: '
+                'what is left or above in one image is not in the other'
             )
         if self.log_chance > config.max_log_chance:
             return (
