@@ -161,7 +161,8 @@ def test_before_the_first_image_the_status_says_that_it_waits():
 
 def test_the_times_of_the_stages_are_medians():
     record = ServiceRecord()
-    record.num_received = 4
+    for _ in range(4):
+        record.received()
     for ms in (10.0, 12.0, 90.0):
         record.answered({'describe': ms, 'search': 1.0})
     values = record.values(num_dropped=1)
@@ -180,12 +181,12 @@ def test_poses_are_counted_and_the_last_image_without_one_says_why():
     assert values['last reason for no pose'] == '3 inliers, fewer than 20'
 
 
-def test_only_a_camera_of_which_nothing_can_be_read_is_a_warning():
+def test_a_camera_of_which_nothing_can_be_read_is_an_error_until_something_can():
     record = ServiceRecord()
-    record.num_received = 1
+    record.received()
     record.rejected('the image is 0 x 0 pixels')
     (status,) = to_msg('localizer', record, 0, {}).status
-    assert status.level == DiagnosticStatus.WARN
+    assert status.level == DiagnosticStatus.ERROR
     assert status.message == 'no image could be read: the image is 0 x 0 pixels'
     record.answered({'describe': 1.0})
     (status,) = to_msg('localizer', record, 0, {}).status
