@@ -82,7 +82,9 @@ class LoopCloser:
     def _search(self, keyframe_id: int, view: View) -> list[Candidate]:
         """Keyframes that are old enough, re-ranked, best first."""
         wanted = max(self.config.loop.num_candidates, self.config.landmarks.num_candidates)
-        recent = self.past.num_recent(keyframe_id, self.config.loop)
+        # Neither those count that were added while this one waited for its turn.
+        newer = max(len(self.place_map) - len(self.past.ids), 0)
+        recent = self.past.num_recent(keyframe_id, self.config.loop) + newer
         found = [
             c
             for c in self.place_map.search(view.descriptor, wanted + recent)
