@@ -35,6 +35,7 @@ def commands(page: Path) -> list[str]:
         'relocalize.md',
         'sequence.md',
         'loop_closure.md',
+        'robot.md',
     ],
 )
 def test_every_command_of_a_page_works_in_an_empty_folder(
