@@ -14,7 +14,7 @@ class TransformBroadcaster:
     def __init__(self, node):
         self.publisher = node.create_publisher(TransformStamped, 'tf_stand_in', 10)
 
-    def sendTransform(self, transform):  # noqa: N802
+    def sendTransform(self, transform):
         self.publisher.publish(transform)
 
 
