@@ -52,7 +52,10 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
         (f'share/{PACKAGE}/launch', files('launch/*.launch.py')),
-        (f'share/{PACKAGE}/config', files('config/*.yaml') + files('config/*.xml')),
+        (
+            f'share/{PACKAGE}/config',
+            [f for e in ('yaml', 'xml', 'json', 'rviz') for f in files(f'config/*.{e}')],
+        ),
     ],
     install_requires=INSTALL_REQUIRES,
     extras_require={
@@ -77,6 +80,7 @@ setup(
         'console_scripts': [
             'cerfevpr = cerfevpr_core.cli:main',
             'localizer = cerfevpr_ros.localizer:main',
+            'mapper = cerfevpr_ros.mapper:main',
             'pose_bridge = cerfevpr_ros.pose_bridge:main',
             'replay = cerfevpr_ros.replay:main',
         ],

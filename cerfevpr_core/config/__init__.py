@@ -1,5 +1,6 @@
 """Every setting: one typed tree with defaults, filled from YAML, `--set` and ROS parameters."""
 
+from cerfevpr_core.config.decision import DecisionConfig
 from cerfevpr_core.config.landmarks import SELECTIONS, LandmarksConfig, LlnConfig, Selection
 from cerfevpr_core.config.load import (
     config_from_settings,
@@ -11,6 +12,7 @@ from cerfevpr_core.config.load import (
     settings,
 )
 from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
@@ -38,6 +40,7 @@ __all__ = [
     'AdapterConfig',
     'BackboneConfig',
     'Config',
+    'DecisionConfig',
     'DescriptorConfig',
     'EncoderConfig',
     'FusionConfig',
@@ -48,6 +51,7 @@ __all__ = [
     'LlnConfig',
     'LoopConfig',
     'MapConfig',
+    'MappingConfig',
     'Method',
     'RuntimeConfig',
     'Selection',

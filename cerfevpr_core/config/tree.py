@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
+from cerfevpr_core.config.decision import DecisionConfig
 from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
 from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.verification import VerificationConfig
 
@@ -226,7 +228,9 @@ class Config:
     map: MapConfig = field(default_factory=MapConfig)
     sequence: SequenceConfig = field(default_factory=SequenceConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
+    mapping: MappingConfig = field(default_factory=MappingConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

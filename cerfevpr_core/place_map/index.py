@@ -174,6 +174,8 @@ class VectorIndex:
     @staticmethod
     def load(folder: Path, generation: str, kind: Kind) -> VectorIndex | None:
         """The saved index, or None where it is missing, damaged or made from another state."""
+        if not ((folder / FILE).is_file() and (folder / STAMP).is_file()):
+            return None  # also for a device or a pipe, which would be read for ever
         try:
             stamp = json.loads((folder / STAMP).read_text(encoding='utf-8'))
             keyframe_ids = np.array(stamp['keyframe_ids'], np.int64)

@@ -33,6 +33,7 @@ def commands(page: Path) -> list[str]:
         'generators.md',
         'ablate.md',
         'relocalize.md',
+        'loop_closure.md',
         'hooks/rtabmap.md',
     ],
 )
