@@ -101,7 +101,8 @@ def _keyframe_calls(stage: Stage) -> Iterator[Call]:
     for external_id in (_MEGABYTE, "' OR 1=1 --", '%'):
         removal = RemoveKeyframe.Request(keyframe_id=1, external_id=external_id)
         yield Call(RemoveKeyframe, '/mapper/remove_keyframe', removal)
-    lists = ([1, 1], [good, good]), ([1, 2], [good]), ([], [good]), (list(range(100_000)), [])
+    lists: list[tuple[list[int], list[PoseMsg]]]
+    lists = [([1, 1], [good, good]), ([1, 2], [good]), ([], [good]), (list(range(100_000)), [])]
     for ids, given in lists:
         moved = UpdatePoses.Request(keyframe_ids=ids, poses=given)
         yield Call(UpdatePoses, '/mapper/update_poses', moved)
