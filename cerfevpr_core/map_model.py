@@ -10,7 +10,7 @@ from typing import Any
 from cerfevpr_core.config import Config, model_settings, settings
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.errors import MapError, WeightsError
-from cerfevpr_core.place_map import Manifest, PlaceMap
+from cerfevpr_core.place_map import FIT, UNIVERSAL, Manifest, PlaceMap
 from cerfevpr_core.place_map.store import KeyframeStore
 
 
@@ -85,7 +85,10 @@ def create_live_map(folder: Path, config: Config, verifies: bool | None = None) 
     describer.load_universal()
     if verifies is None:
         verifies = config.verification.mode != 'never'
-    PlaceMap.create(folder, new_manifest(describer, verifies), config.map.index).close()
+    manifest = new_manifest(describer, verifies)
+    if manifest.fitted:
+        manifest = replace(manifest, settings=dict(manifest.settings) | {FIT: UNIVERSAL})
+    PlaceMap.create(folder, manifest, config.map.index).close()
 
 
 def _plain(value: Any) -> Any:

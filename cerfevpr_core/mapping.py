@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from cerfevpr_core.config import Config
+from cerfevpr_core.data.beside import BagDepth, BagPoses
 from cerfevpr_core.data.depth_images import DepthImages
 from cerfevpr_core.data.frames import Frame, FrameSource
 from cerfevpr_core.data.positions import PoseTable
@@ -40,9 +41,9 @@ class Extras:
     """What may be known of the images of a traverse besides their pixels."""
 
     traverse: str = ''
-    poses: PoseTable | None = None
+    poses: PoseTable | BagPoses | None = None
     camera: Camera | None = None
-    depth: DepthImages | None = None
+    depth: DepthImages | BagDepth | None = None
 
 
 def build_map(
@@ -146,7 +147,7 @@ def _keyframe(maker: KeyframeMaker, frame: Frame, extras: Extras) -> Keyframe:
         frame.stamp_ns,
         extras.poses.find(frame.name, frame.stamp_ns) if extras.poses else None,
         extras.camera,
-        extras.depth.find(frame.name) if extras.depth else None,
+        extras.depth.find(frame.name, frame.stamp_ns) if extras.depth else None,
     )
     return maker.make(shot, frame.name, extras.traverse)[1]
 

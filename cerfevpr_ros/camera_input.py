@@ -58,6 +58,11 @@ class CameraInput:
         """Images that gave way to a newer one since `start`."""
         return self._worker.num_dropped if self._worker else 0
 
+    @property
+    def is_listening(self) -> bool:
+        """Between `start` and `stop`."""
+        return bool(self._listening)
+
     def start(self) -> None:
         """Listen, and count from 0."""
         self.record = ServiceRecord()
@@ -82,7 +87,7 @@ class CameraInput:
     def _on_image(self, msg: ImageMsg) -> None:
         if self._twins.has_come(type(msg).__name__, stamp_to_ns(msg.header.stamp)):
             return
-        self.record.num_received += 1
+        self.record.received()
         if self._worker is not None:
             self._worker.submit(msg)  # a newer image replaces one that waits, and is counted
 

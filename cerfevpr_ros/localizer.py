@@ -25,11 +25,12 @@ from cerfevpr_msgs.srv import Localize
 from cerfevpr_ros import bridge
 from cerfevpr_ros.camera_input import CameraInput
 from cerfevpr_ros.conversions import image_from_msg
-from cerfevpr_ros.diagnostics import to_msg
+from cerfevpr_ros.diagnostics import about_map, to_msg
 from cerfevpr_ros.map_services import MapServices
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
 from cerfevpr_ros.program import run_lifecycle
 from cerfevpr_ros.results import candidates_to_msg, matches_to_msg, pose_to_stamped_msg
+from cerfevpr_ros.watching import Watching
 
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -64,6 +65,7 @@ class Localizer(LifecycleNode):
         self.create_timer(1.0, self._report)
         self.create_service(Localize, '~/localize', self._on_localize)
         map_root = own_parameter(self, 'map_root', '')
+        self.watching = Watching(self, self.map_frame, self.place_map)
         self.map_services = MapServices(self, map_root, self.place_map, self.load_map)
         self._is_whole = True
 
@@ -107,12 +109,14 @@ class Localizer(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the camera."""
+        self.watching.start()
         self.input.start()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; the map stays loaded."""
         self.input.stop()
+        self.watching.stop()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -134,6 +138,7 @@ class Localizer(LifecycleNode):
     def close(self) -> None:
         """Stop listening and close the map; may be called twice."""
         self.input.stop()
+        self.watching.stop()
         if self.recognizer is not None:
             self.recognizer.close()
             self.recognizer = None
@@ -166,7 +171,9 @@ class Localizer(LifecycleNode):
             found = recognizer.recognize(image, camera=self.input.camera)
         found.stage_ms.update(clock.stage_ms)
         self._publish(found, header)
-        self.input.record.answered(found.stage_ms, found.pose is not None, found.pose_reason or '')
+        posed, reason = found.pose is not None, found.pose_reason or ''
+        self.input.record.answered(found.stage_ms, posed, reason, found.decision.name)
+        self.watching.submit(image, found, header)
 
     def _publish(self, found: Recognition, header: Header) -> None:
         try:
@@ -198,12 +205,10 @@ class Localizer(LifecycleNode):
         return response
 
     def _report(self) -> None:
-        about = {}
-        if self.recognizer is not None:
-            place_map = self.recognizer.place_map
-            about = {'map': str(place_map.folder), 'map id': place_map.manifest.map_id}
+        about = about_map(self.recognizer, self.input.camera) if self.recognizer else {}
         name = self.get_fully_qualified_name().lstrip('/')
-        msg = to_msg(name, self.input.record, self.input.num_dropped, about)
+        listens = self.input.is_listening
+        msg = to_msg(name, self.input.record, self.input.num_dropped, about, listens)
         msg.header.stamp = self.get_clock().now().to_msg()
         self.diagnostics.publish(msg)
 

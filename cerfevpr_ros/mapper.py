@@ -230,7 +230,8 @@ class Mapper(LifecycleNode):
                 'last reason for no keyframe': self.last_reason or '-',
             }
         name = self.get_fully_qualified_name().lstrip('/')
-        msg = to_msg(name, self.input.record, self.input.num_dropped, about)
+        listens = self.input.is_listening
+        msg = to_msg(name, self.input.record, self.input.num_dropped, about, listens)
         msg.header.stamp = self.get_clock().now().to_msg()
         self.diagnostics.publish(msg)
 

@@ -13,6 +13,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from cerfevpr_core.data.bags import find_image_topic
+from cerfevpr_core.data.beside import camera_of_images
 from cerfevpr_core.data.depth_images import DepthImages
 from cerfevpr_core.data.frames import Frame
 from cerfevpr_core.data.positions import PoseTable, read_camera
@@ -63,13 +65,22 @@ class Playback:
     def _camera(self) -> Camera | None:
         if given := self._options['camera']:
             return read_camera(Path(given).expanduser())
-        images = self._options['images']
-        beside = Path(images).expanduser() / 'camera.yaml'
         try:
-            return read_camera(beside) if images and beside.is_file() else None
+            return self._camera_beside()
         except ConfigError as error:  # nobody asked for it: the images can be played all the same
             self._node.get_logger().warning(f'no camera_info: {error}')
             return None
+
+    def _camera_beside(self) -> Camera | None:
+        """That of the folder's camera.yaml, or of camera_info in the bag."""
+        images, bag = self._options['images'], self._options['bag']
+        if images and (file := Path(images).expanduser() / 'camera.yaml').is_file():
+            return read_camera(file)
+        if bag and not images:
+            path = Path(bag).expanduser()
+            topic = find_image_topic(path, self._options['topic'] or None)
+            return camera_of_images(path, topic.name)
+        return None
 
 
 def _depth_to_msg(depth_m: Depth, header: Header) -> Image:

@@ -28,10 +28,10 @@ class DepthImages:
                 'like the images'
             )
 
-    def find(self, name: str) -> NDArray[np.float32] | None:
+    def find(self, name: str, stamp_ns: int = 0) -> NDArray[np.float32] | None:
         """Depth (H, W) in metres of the image of this name, 0 where unknown; None without one.
 
-        Raises ImageError for a file that is not a depth image.
+        The stamp says nothing here. Raises ImageError for a file that is not a depth image.
         """
         file = self.files.get(Path(name).stem)
         if file is None:
