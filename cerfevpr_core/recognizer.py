@@ -107,8 +107,7 @@ class PlaceRecognizer:
             clock.stop('rerank')
         nowhere = None
         if sequence is not None:
-            followed = sequence.follow(view.descriptor, candidates, motion)
-            candidates, nowhere = self._with_landmarks(view, followed.candidates), followed.nowhere
+            candidates, nowhere = self._follow(view, candidates, sequence, motion)
             clock.stop('sequence')
         found = Relocalized(candidates)
         if self.relocalizer is not None:
@@ -140,10 +139,14 @@ class PlaceRecognizer:
         seen = self.describer.see(image)
         return View(image, seen.descriptor, self.describer.selector.select(seen.patches))
 
-    def rank(self, view: View, top_k: int) -> list[Candidate]:
+    def rank(
+        self, view: View, top_k: int, sequence: SequenceFilter | None = None
+    ) -> list[Candidate]:
         """The candidates of a view in the order of `recognize`, which also verifies them."""
-        candidates = self._search(view, top_k)
-        return self._rerank(view, candidates)
+        candidates = self._rerank(view, self._search(view, top_k))
+        if sequence is None:
+            return candidates
+        return self._follow(view, candidates, sequence, None)[0]
 
     def choose_traverses(self, names: tuple[str, ...]) -> None:
         """Search these alone from now on; none: all. Raises MapError for an unknown one."""
@@ -165,6 +168,17 @@ class PlaceRecognizer:
     def _rerank(self, view: View, candidates: list[Candidate]) -> list[Candidate]:
         """The first ones by their landmarks; what was found beyond them stays behind."""
         return rerank_first(view, candidates, self.place_map, self.config.landmarks)
+
+    def _follow(
+        self,
+        view: View,
+        candidates: list[Candidate],
+        sequence: SequenceFilter,
+        motion: Motion | None,
+    ) -> tuple[list[Candidate], float]:
+        """In the order of the belief, and the chance to be in no place of the map."""
+        followed = sequence.follow(view.descriptor, candidates, motion)
+        return self._with_landmarks(view, followed.candidates), followed.nowhere
 
     def _with_landmarks(self, view: View, candidates: list[Candidate]) -> list[Candidate]:
         """Match the first ones that came in by the sequence; the order stays."""

@@ -89,7 +89,7 @@ def tilt_deg(pose: Pose) -> float:
 
 def inverse(pose: Pose) -> Pose:
     """The frame in the body."""
-    return Pose.from_matrix(np.linalg.inv(pose.matrix()))
+    return Pose.from_matrix(np.linalg.inv(pose.matrix()).astype(np.float64))
 
 
 def apart(pose0: Pose, pose1: Pose) -> tuple[float, float]:

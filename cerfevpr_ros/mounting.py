@@ -24,7 +24,7 @@ def camera_in_base(node: Node, patience_s: float = 10.0) -> Pose:
     The parameter `camera_in_base`; where it is empty, what tf2 says of `camera_frame` in
     `base_frame`, once that is known.
     """
-    given = _parameter(node)
+    given = camera_in_base_parameter(node)
     frame = own_parameter(node, 'camera_frame', '')
     base_frame = own_parameter(node, 'base_frame', 'base_link')
     if given is not None:
@@ -72,8 +72,8 @@ def _from_tf(node: Node, base_frame: str, frame: str, patience_s: float) -> Pose
         listener.unregister()
 
 
-def _parameter(node: Node) -> Pose | None:
-    """Numbers, or a text of them; None where it is empty."""
+def camera_in_base_parameter(node: Node) -> Pose | None:
+    """`camera_in_base`, numbers or a text of them; None where it is empty. Raises ConfigError."""
     name = 'camera_in_base'
     if not node.has_parameter(name):
         node.declare_parameter(name, '', ParameterDescriptor(dynamic_typing=True))
