@@ -19,6 +19,7 @@ from cerfevpr_ros.run.jobs import drawn_route_map
 from cerfevpr_ros.run.processes import log_of, node_process
 from cerfevpr_ros.soak.course import Nodes, course, run, stage_of
 from cerfevpr_ros.soak.hostile_maps import Fence
+from cerfevpr_ros.soak.kill_writers import survive
 from cerfevpr_ros.soak.kills import kill_mapper
 from cerfevpr_ros.soak.mapping import Drive, cleared
 from cerfevpr_ros.soak.phases import Stage
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--minutes', type=float, default=60.0, metavar='M')
     parser.add_argument('--seed', type=int, default=0, metavar='N')
     parser.add_argument('--kills', type=int, default=24, metavar='N', help='of the mapper')
+    parser.add_argument('--writer-kills', type=int, default=200, metavar='N', help='of any writer')
     parser.add_argument('--map', type=Path, metavar='MAP', help='instead of the drawn route')
     parser.add_argument('--images', type=Path, metavar='DIR', help='to play in that map')
     parser.add_argument('--out', type=Path, default=Path('build/soak'), metavar='DIR')
@@ -73,8 +75,12 @@ def _run(options: argparse.Namespace) -> int:
             return 1
         tally.phase = 'mapper killed'
         kills = kill_mapper(stage, pristine, out, options.kills)
-    given = {name: getattr(options, name) for name in ('minutes', 'seed', 'kills')}
-    result = result_of(tally, *watched, kills, given)
+    STDOUT.print(f'killing {options.writer_kills} writers of a map')
+    writers = survive(options.writer_kills, options.seed)
+    for failure in writers.pop('failures'):
+        tally.failed(f'writers: {failure}')
+    given = {name: getattr(options, name) for name in ('minutes', 'seed', 'kills', 'writer_kills')}
+    result = result_of(tally, *watched, {'the mapper': kills, 'writers': writers}, given)
     return _report(result, out)
 
 

@@ -31,7 +31,7 @@ def result_of(
     tally: Tally,
     watch: Watch,
     cycles_s: list[tuple[float, float]],
-    kills: dict[str, int],
+    killed: dict[str, dict[str, Any]],
     options: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything measured, and whether it passed."""
@@ -57,7 +57,7 @@ def result_of(
         'failures': tally.failures,
         'grows': grows,
         'phases': tally.table(),
-        'mapper kills': kills,
+        'killed': killed,
         'growth': grown,
         'bounds_per_hour': _MEASURES,
         'machine': f'{platform.machine()}, {platform.system()} {platform.release()}',
@@ -92,8 +92,9 @@ def table_of(result: dict[str, Any]) -> str:
     for phase, counts in result['phases'].items():
         told = ', '.join(f'{value:g} {what}' for what, value in counts.items())
         lines.append(f'| {phase or "start"} | {told} |')
-    killed = ', '.join(f'{value} {what}' for what, value in result['mapper kills'].items())
-    lines += ['', f'Mapper killed: {killed}']
+    for who, figures in result['killed'].items():
+        told = ', '.join(f'{value} {what}' for what, value in figures.items())
+        lines += ['', f'Killed, {who}: {told}']
     lines += ['', *(f'- failure: {text}' for text in result['failures'])]
     lines += [f'- grows: {text}' for text in result['grows']]
     return '\n'.join(lines).rstrip() + '\n'

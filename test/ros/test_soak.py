@@ -17,7 +17,17 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(900)]
 @pytest.fixture(scope='module')
 def soaked(ros, route, tmp_path_factory):
     folder = tmp_path_factory.mktemp('soak')
-    command = [sys.executable, '-m', 'cerfevpr_ros.soak', '--minutes', '0.3', '--kills', '2']
+    command = [
+        sys.executable,
+        '-m',
+        'cerfevpr_ros.soak',
+        '--minutes',
+        '0.3',
+        '--kills',
+        '2',
+        '--writer-kills',
+        '5',
+    ]
     command += ['--map', str(route.place_map), '--images', str(route.night), '--out', str(folder)]
     with Process(command, folder / 'output.log') as process:
         code = process.code()
@@ -68,5 +78,6 @@ def test_a_robot_mapped_a_slam_system_moved_and_all_was_removed_again(soaked):
 
 def test_a_mapper_that_was_killed_had_told_of_keyframes_and_lost_none(soaked):
     _, result, _ = soaked
-    assert result['mapper kills']['kills'] == 2
-    assert result['mapper kills']['keyframes told'] >= 2
+    assert result['killed']['the mapper']['kills'] == 2
+    assert result['killed']['the mapper']['keyframes told'] >= 2
+    assert result['killed']['writers']['kills'] == 5
