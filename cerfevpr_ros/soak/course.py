@@ -12,6 +12,7 @@ from cerfevpr_core.cli.options import STDOUT
 from cerfevpr_core.data.frames import FolderFrames
 from cerfevpr_core.data.positions import read_camera
 from cerfevpr_ros.soak import lifecycle, mapping, phases
+from cerfevpr_ros.soak.disk import disk_full
 from cerfevpr_ros.soak.hostile import hostile, parameter_calls
 from cerfevpr_ros.soak.hostile_maps import Fence, map_calls
 from cerfevpr_ros.soak.mapping import Drive
@@ -36,8 +37,9 @@ def stage_of(rig: Rig, images: Path, minutes: float, seed: int) -> Stage:
     )
 
 
-def course(drive: Drive, fence: Fence) -> dict[str, Phase]:
+def course(drive: Drive, fence: Fence, mapper_pid: int, mapper_log: Path) -> dict[str, Phase]:
     """The phases of one cycle, in their order."""
+    full = partial(disk_full, drive=drive, pid=mapper_pid, log=mapper_log)
     return {
         'steady': phases.steady,
         'flood': phases.flood,
@@ -48,6 +50,7 @@ def course(drive: Drive, fence: Fence) -> dict[str, Phase]:
         'camera sizes': phases.sizes,
         'bad images': phases.bad,
         'mapping': partial(mapping.mapped, drive=drive),
+        'disk full': full,
         'hostile calls': partial(_hostile, fence=fence),
         'maps saved and loaded': partial(mapping.saved_and_loaded, drive=drive, root=fence.root),
         'removals': partial(mapping.cleared, drive=drive),

@@ -81,3 +81,9 @@ def test_a_mapper_that_was_killed_had_told_of_keyframes_and_lost_none(soaked):
     assert result['killed']['the mapper']['kills'] == 2
     assert result['killed']['the mapper']['keyframes told'] >= 2
     assert result['killed']['writers']['kills'] == 5
+
+
+def test_a_full_disk_costs_the_keyframes_that_found_no_room_and_no_more(soaked):
+    _, result, _ = soaked
+    found = result['phases']['disk full']
+    assert found['refused for want of room'] == 3 and found['added with room again'] == 1
