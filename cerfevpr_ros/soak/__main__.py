@@ -89,8 +89,8 @@ def _soak(stage: Stage, pristine: Path, out: Path, minutes: float) -> Watched | 
     root = (out / 'maps').resolve()
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(pristine, root / 'map')
-    of_both = {'map.path': str(root / 'map')}
-    of_mapper = of_both | {'pose_source': 'pose', 'create_map': False}
+    of_both = {'map.path': str(root / 'map'), 'pose_source': 'pose'}
+    of_mapper = of_both | {'create_map': False}
     with (
         node_process(LOCALIZER, of_both, out) as localizer,
         node_process(MAPPER, of_mapper, out) as mapper,

@@ -82,7 +82,7 @@ def map_calls(stage: Stage, fence: Fence) -> Iterator[Call]:
 
 
 def _keyframe_calls(stage: Stage) -> Iterator[Call]:
-    image, poses = raw_msg(stage.images[0], stage.rig.stamp_ns()), list(_bad_poses())
+    image, poses = raw_msg(stage.images[0], stage.rig.stamp_ns()), list(bad_poses())
     for pose in poses:
         request = AddKeyframe.Request(image=image, pose=pose, external_id='bad pose')
         yield Call(AddKeyframe, '/mapper/add_keyframe', request)
@@ -108,7 +108,8 @@ def _keyframe_calls(stage: Stage) -> Iterator[Call]:
         yield Call(UpdatePoses, '/mapper/update_poses', moved)
 
 
-def _bad_poses() -> Iterator[PoseMsg]:
+def bad_poses() -> Iterator[PoseMsg]:
+    """Not finite, too far, not of unit length."""
     for x in (_NAN, _INFINITE, 1e300):
         yield _pose(x=x, w=1.0)
     for w in (_NAN, _INFINITE, 1e-3, 1e200):
