@@ -101,7 +101,7 @@ def _soak(stage: Stage, pristine: Path, out: Path, minutes: float) -> Watched | 
                 STDERR.print(f'{module}:\n{log_of(module, out)}', markup=False)
             return None
         pids = {name: process.pid for name, process in nodes.items()}
-        one = course(drive, Fence.around(root), mapper.pid, out / 'mapper.log')
+        one = course(drive, Fence.around(root), mapper.pid)
         with Watch(pids | {HARNESS: os.getpid()}) as watch:
             cycles = run(stage, one, watch, minutes, nodes)
     return watch, cycles

@@ -38,9 +38,8 @@ def stage_of(rig: Rig, images: Path, minutes: float, seed: int) -> Stage:
     )
 
 
-def course(drive: Drive, fence: Fence, mapper_pid: int, mapper_log: Path) -> dict[str, Phase]:
+def course(drive: Drive, fence: Fence, mapper_pid: int) -> dict[str, Phase]:
     """The phases of one cycle, in their order."""
-    full = partial(disk_full, drive=drive, pid=mapper_pid, log=mapper_log)
     return {
         'steady': phases.steady,
         'flood': phases.flood,
@@ -52,7 +51,7 @@ def course(drive: Drive, fence: Fence, mapper_pid: int, mapper_log: Path) -> dic
         'bad images': phases.bad,
         'mapping': partial(mapping.mapped, drive=drive),
         'bad odometry': partial(_odometry, drive=drive),
-        'disk full': full,
+        'disk full': partial(disk_full, drive=drive, pid=mapper_pid),
         'hostile calls': partial(_hostile, fence=fence),
         'maps saved and loaded': partial(mapping.saved_and_loaded, drive=drive, root=fence.root),
         'removals': partial(mapping.cleared, drive=drive),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from cerfevpr_msgs.srv import AddKeyframe
 from cerfevpr_ros.conversions import pose_to_msg
@@ -13,25 +12,24 @@ from cerfevpr_ros.soak.mapping import Drive
 from cerfevpr_ros.soak.phases import Stage
 from cerfevpr_ros.soak.rig import raw_msg
 
-_ROOM_BYTES = 32 * 1024  # less than a keyframe takes in SQLite's log
+_ROOM_BYTES = 16 * 1024  # less than a keyframe takes in SQLite's log
 
 
 @contextmanager
-def full_for(pid: int, log: Path) -> Iterator[None]:
-    """No file of a process may grow any more, as on a full disk; what it prints still may."""
+def full_for(pid: int) -> Iterator[None]:
+    """No write of a process beyond this place in a file succeeds, as on a full disk."""
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    room = log.stat().st_size + _ROOM_BYTES
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (room, before[1]))
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (_ROOM_BYTES, before[1]))
     try:
         yield
     finally:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
-def disk_full(stage: Stage, drive: Drive, pid: int, log: Path) -> None:
+def disk_full(stage: Stage, drive: Drive, pid: int) -> None:
     """A keyframe that finds no room is refused in words; the next one with room is added."""
     tally = stage.rig.tally
-    with full_for(pid, log):
+    with full_for(pid):
         for _ in range(3):
             response = _add(stage, drive)
             if response is None or response.success:

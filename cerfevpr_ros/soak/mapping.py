@@ -21,6 +21,7 @@ from cerfevpr_ros.soak.rig import FRAME_ID, Rig, raw_msg
 _RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 _STEP_M = 2.0  # more than mapping.min_distance_m
 _FAR_M = 10_000.0  # from the route of the map
+_SETTLE_S = 1.0
 _FACING = (0.5, -0.5, 0.5, -0.5)  # some camera that looks ahead
 
 
@@ -73,7 +74,7 @@ def mapped(stage: Stage, drive: Drive) -> None:
     """The robot drives on; the localizer finds the new keyframes; a SLAM system moves them."""
     tally = stage.rig.tally
     for number in range(max(3, round(8 * stage.scale))):
-        if not any(drive.wait(drive.show(stage, number), 5.0) for _ in range(3)):
+        if not any(drive.wait(drive.show(stage, number)) for _ in range(3)):
             tally.failed('an image with a pose became no keyframe, shown three times')
     stage.rig.ask_surely(stage.images[0], 'while it is mapped')
     if (found := place_of(stage, 0)) not in drive.added:
@@ -87,6 +88,7 @@ def mapped(stage: Stage, drive: Drive) -> None:
 
 def cleared(stage: Stage, drive: Drive) -> None:
     """What was added is removed again, so that the map is as large in every cycle."""
+    time.sleep(_SETTLE_S)  # what is still being added is told by then
     for keyframe_id in list(drive.added):
         request = RemoveKeyframe.Request(keyframe_id=keyframe_id)
         _must(stage, RemoveKeyframe, 'remove_keyframe', request)

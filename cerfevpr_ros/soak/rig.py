@@ -152,8 +152,9 @@ class Rig:
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
-            if status.name.startswith('localizer:'):
-                self.diagnostics = {v.key: v.value for v in status.values}
+            values = {v.key: v.value for v in status.values}
+            if status.name.startswith('localizer:') and 'images received' in values:
+                self.diagnostics = values
                 self.num_diagnostics += 1
 
     def _on_picture(self, msg: CompressedImage) -> None:
