@@ -33,6 +33,7 @@ def commands(page: Path) -> list[str]:
         'generators.md',
         'ablate.md',
         'relocalize.md',
+        'decisions.md',
     ],
 )
 def test_every_command_of_a_page_works_in_an_empty_folder(
