@@ -29,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint clean
+.PHONY: help setup run soak test check lint clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -74,6 +74,10 @@ RUN_ARGUMENTS = \
 # exec: Python is then make's own child, and Ctrl-C or kill reach it without a shell in between.
 run: setup ## real nodes on the drawn route [MAP_IMAGES= QUERY_IMAGES= FRAME_TOLERANCE= BAG= TOPIC=]
 	@exec .venv/bin/python -m cerfevpr_ros.run $(RUN_ARGUMENTS)
+
+soak: setup ## hours of faults and hostile calls [MINUTES=60 SEED=0]
+	@exec .venv/bin/python -m cerfevpr_ros.soak \
+		$(if $(MINUTES),--minutes '$(MINUTES)') $(if $(SEED),--seed '$(SEED)')
 
 test: lint ## everything CI runs: format, lint, types, all tests
 	.venv/bin/pytest

@@ -47,12 +47,15 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['cerfevpr_core*', 'cerfevpr_ros*']),
-    package_data={'': ['py.typed', '*.html.j2', '*.yaml', '*.safetensors']},
+    package_data={'': ['py.typed', '*.html.j2', '*.yaml', '*.safetensors', '*.hpp']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
         (f'share/{PACKAGE}/launch', files('launch/*.launch.py')),
-        (f'share/{PACKAGE}/config', files('config/*.yaml') + files('config/*.xml')),
+        (
+            f'share/{PACKAGE}/config',
+            [f for e in ('yaml', 'xml', 'json', 'rviz') for f in files(f'config/*.{e}')],
+        ),
     ],
     install_requires=INSTALL_REQUIRES,
     extras_require={
@@ -77,6 +80,8 @@ setup(
         'console_scripts': [
             'cerfevpr = cerfevpr_core.cli:main',
             'localizer = cerfevpr_ros.localizer:main',
+            'mapper = cerfevpr_ros.mapper:main',
+            'pose_bridge = cerfevpr_ros.pose_bridge:main',
             'replay = cerfevpr_ros.replay:main',
         ],
     },

@@ -38,6 +38,10 @@ class Pose:
         out[:3, 3] = self.position_m
         return out
 
+    def __matmul__(self, other: Pose) -> Pose:
+        """One after the other: base in map @ camera in base is camera in map."""
+        return Pose.from_matrix(self.matrix() @ other.matrix())
+
 
 @dataclass(frozen=True)
 class Camera:

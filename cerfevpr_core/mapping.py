@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from cerfevpr_core.config import Config
+from cerfevpr_core.data.beside import BagDepth, BagPoses
 from cerfevpr_core.data.depth_images import DepthImages
 from cerfevpr_core.data.frames import Frame, FrameSource
 from cerfevpr_core.data.positions import PoseTable
@@ -17,10 +18,10 @@ from cerfevpr_core.describer import Describer, evenly
 from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.images import Image
+from cerfevpr_core.keyframe_maker import KeyframeMaker, Shot
 from cerfevpr_core.map_model import new_manifest
 from cerfevpr_core.place_map import Keyframe, PlaceMap
-from cerfevpr_core.verification import Detector, Keypoints, load_detector, with_depth
-from cerfevpr_core.view import View, keyframe
+from cerfevpr_core.verification import Detector, load_detector
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,9 @@ class Extras:
     """What may be known of the images of a traverse besides their pixels."""
 
     traverse: str = ''
-    poses: PoseTable | None = None
+    poses: PoseTable | BagPoses | None = None
     camera: Camera | None = None
-    depth: DepthImages | None = None
+    depth: DepthImages | BagDepth | None = None
 
 
 def build_map(
@@ -67,7 +68,8 @@ def build_map(
         detector = _detector(config, extras.depth is not None)
         manifest = new_manifest(describer, verifies=detector is not None)
         with PlaceMap.create(partial, manifest, config.map.index) as place_map:
-            count = _add(place_map, describer, detector, frames, config, extras, track)
+            maker = KeyframeMaker(config, describer, detector)
+            count = _add(place_map, maker, frames, extras, track)
         if not count:
             raise MapError('none of the images could be read; no map was made')
         if whole.exists():
@@ -96,7 +98,8 @@ def add_to_map(
             'the map keeps no keypoints, so depth would be lost; build it again with --depth, or '
             'leave --depth out'
         )
-    return _add(place_map, describer, detector, frames, config, extras, track)
+    maker = KeyframeMaker(config, describer, detector)
+    return _add(place_map, maker, frames, extras, track)
 
 
 def fit(describer: Describer, frames: FrameSource, track: Track = no_progress) -> None:
@@ -116,16 +119,13 @@ def _detector(config: Config, has_depth: bool) -> Detector | None:
 
 def _add(
     place_map: PlaceMap,
-    describer: Describer,
-    detector: Detector | None,
+    maker: KeyframeMaker,
     frames: FrameSource,
-    config: Config,
     extras: Extras,
     track: Track,
 ) -> int:
     described = (
-        _keyframe(describer, detector, frame, config, extras)
-        for frame in track(frames, 'describing', len(frames))
+        _keyframe(maker, frame, extras) for frame in track(frames, 'describing', len(frames))
     )
     count = num_posed = 0
     while batch := list(islice(described, _BATCH)):
@@ -141,36 +141,15 @@ def _add(
     return count
 
 
-def _keyframe(
-    describer: Describer,
-    detector: Detector | None,
-    frame: Frame,
-    config: Config,
-    extras: Extras,
-) -> Keyframe:
-    seen = describer.see_keyframe(frame.image)
-    landmarks = describer.selector.select(seen.patches)
-    keypoints = _keypoints(detector, frame, config, extras) if detector else None
-    made = keyframe(
-        View(frame.image, seen.descriptor, landmarks, keypoints),
-        frame.name,
-        config.map.thumbnail_px,
-        traverse=extras.traverse,
-        stamp_ns=frame.stamp_ns,
-        pose=extras.poses.find(frame.name, frame.stamp_ns) if extras.poses else None,
-        camera=extras.camera,
+def _keyframe(maker: KeyframeMaker, frame: Frame, extras: Extras) -> Keyframe:
+    shot = Shot(
+        frame.image,
+        frame.stamp_ns,
+        extras.poses.find(frame.name, frame.stamp_ns) if extras.poses else None,
+        extras.camera,
+        extras.depth.find(frame.name, frame.stamp_ns) if extras.depth else None,
     )
-    return replace(made, descriptors=seen.descriptors)
-
-
-def _keypoints(detector: Detector, frame: Frame, config: Config, extras: Extras) -> Keypoints:
-    """Of the image itself, never of a variant; with points where there is depth."""
-    found = detector.detect(frame.image)
-    depth_m = extras.depth.find(frame.name) if extras.depth else None
-    if depth_m is None:
-        return found
-    assert extras.camera is not None
-    return with_depth(found, depth_m, extras.camera, config.verification.max_depth_step)
+    return maker.make(shot, frame.name, extras.traverse)[1]
 
 
 def _images(frames: Iterable[Frame]) -> Iterator[Image]:

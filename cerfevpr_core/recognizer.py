@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,19 @@ class PlaceRecognizer:
         file: Path | None = None,
         assignments: tuple[str, ...] = (),
         overrides: Mapping[str, Any] | None = None,
+        may_be_empty: bool = False,
     ) -> PlaceRecognizer:
         """Open a map with the model that made it; only what is set explicitly may differ.
 
-        Raises MapError for a map that is missing, empty, damaged or of another model.
+        Raises MapError for a map that is missing, damaged, of another model, or empty unless
+        somebody may be adding to it.
         """
         base = map_settings(folder)
         config = load_config(file, assignments, overrides, base)
         place_map = PlaceMap.open(folder, config.map.index)
-        place_map.require_keyframes()
+        if not may_be_empty:
+            place_map.require_keyframes()
+        place_map.require_traverses(config.map.traverses)
         return PlaceRecognizer(config, matching_describer(config, place_map), place_map)
 
     def recognize(
@@ -103,8 +107,7 @@ class PlaceRecognizer:
             clock.stop('rerank')
         nowhere = None
         if sequence is not None:
-            followed = sequence.follow(view.descriptor, candidates, motion)
-            candidates, nowhere = self._with_landmarks(view, followed.candidates), followed.nowhere
+            candidates, nowhere = self._follow(view, candidates, sequence, motion)
             clock.stop('sequence')
         found = Relocalized(candidates)
         if self.relocalizer is not None:
@@ -126,18 +129,29 @@ class PlaceRecognizer:
 
     def sequence(self) -> SequenceFilter | None:
         """A new belief for one stream of images in order; None where settings say never."""
-        config = self.config.sequence
-        return None if config.mode == 'never' else SequenceFilter(config, self.place_map)
+        config, traverses = self.config.sequence, self.config.map.traverses
+        if config.mode == 'never':
+            return None
+        return SequenceFilter(config, self.place_map, traverses)
 
     def describe(self, image: Image) -> View:
         """The view that later stages work on."""
         seen = self.describer.see(image)
         return View(image, seen.descriptor, self.describer.selector.select(seen.patches))
 
-    def rank(self, view: View, top_k: int) -> list[Candidate]:
+    def rank(
+        self, view: View, top_k: int, sequence: SequenceFilter | None = None
+    ) -> list[Candidate]:
         """The candidates of a view in the order of `recognize`, which also verifies them."""
-        candidates = self._search(view, top_k)
-        return self._rerank(view, candidates)
+        candidates = self._rerank(view, self._search(view, top_k))
+        if sequence is None:
+            return candidates
+        return self._follow(view, candidates, sequence, None)[0]
+
+    def choose_traverses(self, names: tuple[str, ...]) -> None:
+        """Search these alone from now on; none: all. Raises MapError for an unknown one."""
+        self.place_map.require_traverses(names)
+        self.config = replace(self.config, map=replace(self.config.map, traverses=names))
 
     def close(self) -> None:
         """Close the map."""
@@ -149,11 +163,22 @@ class PlaceRecognizer:
             top_k = max(top_k, self.config.landmarks.num_candidates)
         if self.relocalizer is not None:
             top_k = max(top_k, self.config.verification.num_candidates)
-        return self.place_map.search(view.descriptor, top_k)
+        return self.place_map.search(view.descriptor, top_k, self.config.map.traverses)
 
     def _rerank(self, view: View, candidates: list[Candidate]) -> list[Candidate]:
         """The first ones by their landmarks; what was found beyond them stays behind."""
         return rerank_first(view, candidates, self.place_map, self.config.landmarks)
+
+    def _follow(
+        self,
+        view: View,
+        candidates: list[Candidate],
+        sequence: SequenceFilter,
+        motion: Motion | None,
+    ) -> tuple[list[Candidate], float]:
+        """In the order of the belief, and the chance to be in no place of the map."""
+        followed = sequence.follow(view.descriptor, candidates, motion)
+        return self._with_landmarks(view, followed.candidates), followed.nowhere
 
     def _with_landmarks(self, view: View, candidates: list[Candidate]) -> list[Candidate]:
         """Match the first ones that came in by the sequence; the order stays."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -23,11 +22,11 @@ from cerfevpr_ros.conversions import (
     stamp_to_ns,
 )
 from cerfevpr_ros.diagnostics import ServiceRecord
+from cerfevpr_ros.twins import Twins
 from cerfevpr_ros.worker import NewestWorker
 
 # A few deep: what DDS delivers together is counted; the worker keeps the newest alone.
 _CAMERA = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-_NUM_RECENT = 32
 
 # Instead of one that tells no intrinsics: with none at all the map's own camera would be taken.
 _NO_CAMERA = Camera(0, 0, math.nan, math.nan, math.nan, math.nan)
@@ -52,18 +51,23 @@ class CameraInput:
         self._is_rectified = is_rectified
         self._worker: NewestWorker[ImageMsg] | None = None
         self._listening: list[Any] = []
-        self._recent_stamps_ns: deque[int] = deque(maxlen=_NUM_RECENT)
+        self._twins = Twins()
 
     @property
     def num_dropped(self) -> int:
         """Images that gave way to a newer one since `start`."""
         return self._worker.num_dropped if self._worker else 0
 
+    @property
+    def is_listening(self) -> bool:
+        """Between `start` and `stop`."""
+        return bool(self._listening)
+
     def start(self) -> None:
         """Listen, and count from 0."""
         self.record = ServiceRecord()
         self.camera = None
-        self._recent_stamps_ns.clear()
+        self._twins = Twins()
         self._worker = NewestWorker(self._serve)
         subscribe = self._node.create_subscription
         self._listening = [
@@ -81,13 +85,9 @@ class CameraInput:
             self._worker.stop()  # and kept: it knows how many images were dropped
 
     def _on_image(self, msg: ImageMsg) -> None:
-        stamp_ns = stamp_to_ns(msg.header.stamp)
-        # Cameras offer the same image raw and compressed: the first to come counts. The two topics
-        # keep no order between them, so the other may come after later images.
-        if stamp_ns and stamp_ns in self._recent_stamps_ns:
+        if self._twins.has_come(type(msg).__name__, stamp_to_ns(msg.header.stamp)):
             return
-        self._recent_stamps_ns.append(stamp_ns)
-        self.record.num_received += 1
+        self.record.received()
         if self._worker is not None:
             self._worker.submit(msg)  # a newer image replaces one that waits, and is counted
 

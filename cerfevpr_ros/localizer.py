@@ -9,46 +9,63 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped as PoseMsg
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
-from cerfevpr_core.config import running_settings
+from cerfevpr_core.config import Config, running_settings
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
 from cerfevpr_core.pixel_formats import RGB
+from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.recognizer import PlaceRecognizer, Recognition, StageClock
+from cerfevpr_core.sequence import ImageStream
 from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
 from cerfevpr_ros import bridge
 from cerfevpr_ros.camera_input import CameraInput
-from cerfevpr_ros.conversions import image_from_msg
-from cerfevpr_ros.diagnostics import to_msg
+from cerfevpr_ros.conversions import image_from_msg, stamp_to_ns
+from cerfevpr_ros.diagnostics import about_map, to_msg
+from cerfevpr_ros.map_services import MapServices
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
-from cerfevpr_ros.program import run_program
+from cerfevpr_ros.pose_input import PoseInput
+from cerfevpr_ros.program import run_lifecycle
 from cerfevpr_ros.results import candidates_to_msg, matches_to_msg, pose_to_stamped_msg
+from cerfevpr_ros.watching import Watching
 
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
-_OWN = frozenset({'autostart', 'map_frame', 'image_is_rectified'})
+_OWN = frozenset(
+    {
+        'autostart',
+        'camera_in_base',
+        'image_is_rectified',
+        'map_frame',
+        'map_root',
+        'pose_source',
+    }
+)
 
 
 class Localizer(LifecycleNode):
     """A lifecycle node around one PlaceRecognizer. Configure loads, activate listens."""
+
+    _is_whole = False  # a wrong parameter ends the constructor; what is there is destroyed
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__(
             'localizer', automatically_declare_parameters_from_overrides=True, **node_options
         )
         self.recognizer: PlaceRecognizer | None = None
-        self.settings = SettingsFromParameters(self, own=_OWN)
+        live = {'map.traverses': self._on_traverses}
+        self.settings = SettingsFromParameters(self, _OWN, live)
         self.map_frame = own_parameter(self, 'map_frame', 'map')
         self.input = CameraInput(
             self, self._serve, own_parameter(self, 'image_is_rectified', False)
         )
+        self.odometry = PoseInput(self)
+        self.stream = ImageStream(None)
         self._recognizing = threading.Lock()  # the worker and the service share the model
         self.matches = self.create_lifecycle_publisher(
             PlaceMatchArray, '~/place_matches', _RELIABLE
@@ -60,6 +77,25 @@ class Localizer(LifecycleNode):
         self.diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', _RELIABLE)
         self.create_timer(1.0, self._report)
         self.create_service(Localize, '~/localize', self._on_localize)
+        map_root = own_parameter(self, 'map_root', '')
+        self.watching = Watching(self, self.map_frame, self.place_map)
+        self.map_services = MapServices(self, map_root, self.place_map, self.load_map)
+        self._is_whole = True
+
+    def place_map(self) -> PlaceMap | None:
+        """The map in use."""
+        return self.recognizer.place_map if self.recognizer else None
+
+    def load_map(self, folder: Path) -> None:
+        """Go on in another map. Raises CerfeVPRError, and keeps the old one."""
+        values = self.settings.given() | {'map.path': str(folder)}
+        new = PlaceRecognizer.load(folder, overrides=values, may_be_empty=True)
+        with self._recognizing:
+            old, self.recognizer = self.recognizer, new
+            self.stream = ImageStream(new.sequence())
+            if old is not None:
+                old.close()
+        self.settings.in_use(running_settings(new.config))
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the map with the model that made it, and run it once so that it is warm."""
@@ -74,22 +110,29 @@ class Localizer(LifecycleNode):
             self.close()
             return TransitionCallbackReturn.FAILURE
         place_map, config = self.recognizer.place_map, self.recognizer.config
+        self.map_services.configured(place_map.folder)
         verifies = self.recognizer.relocalizer is not None
         poses = f'poses by {config.verification.detector} keypoints'
         self.get_logger().info(
             f'{len(place_map)} keyframes from {place_map.folder}, method {config.method}, '
             + (poses if verifies else 'no poses: the map keeps no keypoints')
         )
+        if not len(place_map):
+            self.get_logger().warning('the map is empty: every image is UNKNOWN until it grows')
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen to the camera."""
+        """Listen to the camera, with no belief yet where it is."""
+        assert self.recognizer is not None
+        self.stream = ImageStream(self.recognizer.sequence())
+        self.odometry.start(self.recognizer.config.mapping)
+        self.watching.start()
         self.input.start()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; the map stays loaded."""
-        self.input.stop()
+        self._stop_listening()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -104,16 +147,28 @@ class Localizer(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Close everything first."""
-        self.close()
+        if self._is_whole:
+            self.close()
         super().destroy_node()
 
     def close(self) -> None:
         """Stop listening and close the map; may be called twice."""
-        self.input.stop()
+        self._stop_listening()
         if self.recognizer is not None:
             self.recognizer.close()
             self.recognizer = None
             self.settings.unlock()
+
+    def _stop_listening(self) -> None:
+        self.input.stop()
+        self.odometry.stop()
+        self.watching.stop()
+
+    def _on_traverses(self, config: Config) -> None:
+        if self.recognizer is not None:
+            with self._recognizing:
+                self.recognizer.choose_traverses(config.map.traverses)
+                self.stream = ImageStream(self.recognizer.sequence())
 
     def _load(self) -> PlaceRecognizer:
         values = self.settings.given()
@@ -125,18 +180,26 @@ class Localizer(LifecycleNode):
                 'no map: set map.path (launch argument map:=DIR) to a folder made by '
                 '`cerfevpr map build --images DIR --out MAP`'
             )
-        recognizer = PlaceRecognizer.load(Path(path).expanduser(), overrides=values)
+        folder = Path(path).expanduser()  # which a mapper may be filling
+        recognizer = PlaceRecognizer.load(folder, overrides=values, may_be_empty=True)
         self.settings.in_use(running_settings(recognizer.config))
         return recognizer
 
     def _serve(self, image: RGB, header: Header, clock: StageClock) -> None:
-        recognizer = self.recognizer
-        assert recognizer is not None
+        stamp_ns = stamp_to_ns(header.stamp)
+        pose = self.odometry.pose(stamp_ns, may_wait=False)
         with self._recognizing:
-            found = recognizer.recognize(image, camera=self.input.camera)
+            recognizer = self.recognizer  # in here: load_map may replace it
+            assert recognizer is not None
+            motion = self.stream.motion_to(stamp_ns, pose)
+            found = recognizer.recognize(
+                image, None, self.input.camera, self.stream.belief, motion
+            )
         found.stage_ms.update(clock.stage_ms)
         self._publish(found, header)
-        self.input.record.answered(found.stage_ms, found.pose is not None, found.pose_reason or '')
+        posed, reason = found.pose is not None, found.pose_reason or ''
+        self.input.record.answered(found.stage_ms, posed, reason, found.decision.name)
+        self.watching.submit(image, found, header)
 
     def _publish(self, found: Recognition, header: Header) -> None:
         try:
@@ -151,7 +214,7 @@ class Localizer(LifecycleNode):
     def _on_localize(
         self, request: Localize.Request, response: Localize.Response
     ) -> Localize.Response:
-        recognizer = self.recognizer
+        recognizer = self.recognizer  # replaced in this thread alone
         if recognizer is None:
             response.message = 'the localizer is not configured: no map is loaded'
             return response
@@ -168,12 +231,10 @@ class Localizer(LifecycleNode):
         return response
 
     def _report(self) -> None:
-        about = {}
-        if self.recognizer is not None:
-            place_map = self.recognizer.place_map
-            about = {'map': str(place_map.folder), 'map id': place_map.manifest.map_id}
+        about = about_map(self.recognizer, self.input.camera) if self.recognizer else {}
         name = self.get_fully_qualified_name().lstrip('/')
-        msg = to_msg(name, self.input.record, self.input.num_dropped, about)
+        listens = self.input.is_listening
+        msg = to_msg(name, self.input.record, self.input.num_dropped, about, listens)
         msg.header.stamp = self.get_clock().now().to_msg()
         self.diagnostics.publish(msg)
 
@@ -186,24 +247,7 @@ def _top_k(request: Localize.Request) -> int | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is told to stop; 1 if it cannot start."""
-    return run_program('localizer', Localizer, _run, arguments)
-
-
-def _run(node: Localizer) -> int:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        if own_parameter(node, 'autostart', True) and not _start(node):
-            return 1 if rclpy.ok() else 0
-        executor.spin()
-    finally:
-        executor.shutdown()
-    return 0
-
-
-def _start(node: Localizer) -> bool:
-    success = TransitionCallbackReturn.SUCCESS
-    return node.trigger_configure() == success and node.trigger_activate() == success
+    return run_lifecycle('localizer', Localizer, arguments)
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from cerfevpr_core.config import Config, config_from_settings, running_settings
-from cerfevpr_core.errors import ConfigError
+from cerfevpr_core.errors import CerfeVPRError, ConfigError
 
 # Parameters that every node has.
 _OF_ROS = frozenset({'use_sim_time', 'start_type_description_service'})
@@ -22,10 +22,18 @@ class SettingsFromParameters:
 
     The node is made with `automatically_declare_parameters_from_overrides`, so that a wrong name
     is seen and refused instead of ignored. `own` are names that are the node's, not the core's.
+    `live` are settings that may change while in use: each is called with the checked tree, and
+    raises CerfeVPRError to refuse.
     """
 
-    def __init__(self, node: Node, own: frozenset[str]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        own: frozenset[str],
+        live: Mapping[str, Callable[[Config], None]] | None = None,
+    ) -> None:
         self._node = node
+        self._live = live or {}
         self._not_settings = _OF_ROS | own
         self._given = {n for n in node.get_parameters_by_prefix('') if self._is_setting(n)}
         self._locked = False
@@ -61,7 +69,7 @@ class SettingsFromParameters:
         names = [p.name for p in parameters if self._is_setting(p.name)]
         if self._filling_in or not names:
             return SetParametersResult(successful=True)
-        if self._locked:
+        if self._locked and not self._live.keys() >= set(names):
             node = self._node.get_fully_qualified_name()
             reason = (
                 f'{", ".join(names)}: settings are read when the node is configured; '
@@ -69,8 +77,11 @@ class SettingsFromParameters:
             )
             return SetParametersResult(successful=False, reason=reason)
         try:
-            config_from_settings({p.name: _plain(p.value) for p in parameters if p.name in names})
-        except ConfigError as error:
+            values = {p.name: _plain(p.value) for p in parameters if p.name in names}
+            config = config_from_settings(values)
+            for name in names if self._locked else ():
+                self._live[name](config)
+        except CerfeVPRError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self._given.update(names)
         return SetParametersResult(successful=True)

@@ -9,13 +9,17 @@ from typing import TypeVar
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.utilities import try_shutdown
 
 from cerfevpr_core.errors import CerfeVPRError
+from cerfevpr_ros.executor import StandingExecutor
 from cerfevpr_ros.logs import forward_logs, stop_forwarding
+from cerfevpr_ros.parameters import own_parameter
 
 _Node = TypeVar('_Node', bound=Node)
+_Managed = TypeVar('_Managed', bound=LifecycleNode)
 
 
 def run_program(
@@ -48,3 +52,25 @@ def run_program(
         node = None
         stop_forwarding()
         gc.collect()
+
+
+def run_lifecycle(name: str, make: Callable[[], _Managed], arguments: list[str] | None) -> int:
+    """Run a lifecycle node, which starts by itself with `autostart`; 1 if it cannot."""
+    return run_program(name, make, _run_lifecycle, arguments)
+
+
+def _run_lifecycle(node: LifecycleNode) -> int:
+    executor = StandingExecutor()
+    executor.add_node(node)
+    try:
+        if own_parameter(node, 'autostart', True) and not _start(node):
+            return 1 if rclpy.ok() else 0
+        executor.spin()
+    finally:
+        executor.shutdown()
+    return 0
+
+
+def _start(node: LifecycleNode) -> bool:
+    success = TransitionCallbackReturn.SUCCESS
+    return bool(node.trigger_configure() == success and node.trigger_activate() == success)

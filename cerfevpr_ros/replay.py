@@ -16,55 +16,57 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
 
 from cerfevpr_core.data.frames import BagFrames, FolderFrames, Frame, FrameSource
-from cerfevpr_core.data.positions import read_camera
 from cerfevpr_core.errors import ConfigError, ImageError
-from cerfevpr_core.geometry import Camera
 from cerfevpr_msgs.msg import PlaceMatchArray
 from cerfevpr_ros.answer_lines import answer_line, in_words
-from cerfevpr_ros.conversions import camera_to_msg, image_to_msg, stamp_to_ns
+from cerfevpr_ros.conversions import stamp_to_ns
 from cerfevpr_ros.parameters import own_parameter
+from cerfevpr_ros.playback import Playback
 from cerfevpr_ros.program import run_program
 
 _KNOCK_S = 2.0
 _LOOK_S = 0.1
+_SETTLE_S = 1.0  # for listeners to find us: no answer tells that they have
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 _DEFAULTS: dict[str, str | int | float] = {
     'images': '',  # a folder of jpg and png files, or:
     'bag': '',  # a rosbag2, sqlite3 or mcap
     'topic': '',  # the bag's image topic, if it has several
     'camera': '',  # a ROS calibration YAML; without it camera.yaml in the folder, if there
+    'poses': '',  # TUM form, by name or stamp, of the camera in the map: published on `pose`
+    'depth': '',  # a folder of 16-bit png files in millimetres: published on `depth`
     'first': 0,  # the first image to play, and
     'every': 1,  # every so many images from there
     'rate_hz': 0.0,  # 0: the next image once the last one is answered
+    'wait_for': 'localizer',  # listener: whoever listens to the images; then rate_hz is needed
     'answer_timeout_s': 10.0,
     'start_timeout_s': 120.0,  # how long to wait for a localizer
     'frame_id': 'camera',
+    'map_frame': 'map',  # of the poses
     'answers': '',  # a file that gets one JSON line for each image
 }
 
 
 class Replay(Node):
-    """Publishes `image`, and `camera_info` where the camera is known, and listens to the answers.
-
-    Both are stamped with the time of sending.
-    """
+    """Publishes images and what is known beside them, and listens to the answers."""
 
     def __init__(self) -> None:
         super().__init__('replay', automatically_declare_parameters_from_overrides=True)
         self.options = {name: own_parameter(self, name, d) for name, d in _DEFAULTS.items()}
         self._require_known()
-        self.publisher = self.create_publisher(Image, 'image', _RELIABLE)
-        self.camera = self._camera()
-        self.camera_infos = self.create_publisher(CameraInfo, 'camera_info', _RELIABLE)
+        self.playback = Playback(self, self.options)
         self.subscription = self.create_subscription(
             PlaceMatchArray, 'localizer/place_matches', self._on_answer, _RELIABLE
         )
         self.answers: dict[int, tuple[PlaceMatchArray, float]] = {}
         self._arrived = threading.Condition()
+
+    @property
+    def expects_answers(self) -> bool:
+        """Whether a localizer listens, which answers every image that it serves."""
+        return bool(self.options['wait_for'] == 'localizer')
 
     def frames(self) -> FrameSource:
         """The images to play. Raises ConfigError or ImageError."""
@@ -72,6 +74,11 @@ class Replay(Node):
             if not self.options[name] >= least:
                 found = self.options[name]
                 raise ConfigError(f'wrong setting {name} = {found}: expected {least} or more')
+        if self.options['wait_for'] not in ('localizer', 'listener'):
+            found = self.options['wait_for']
+            raise ConfigError(f'wrong setting wait_for = {found}: expected localizer or listener')
+        if not self.expects_answers and not self.options['rate_hz']:
+            raise ConfigError('wait_for:=listener needs a rate_hz: there is no answer to wait for')
         images, bag = self.options['images'], self.options['bag']
         if bool(images) == bool(bag):
             raise ConfigError('give one of the parameters images:=DIR and bag:=BAG')
@@ -83,31 +90,38 @@ class Replay(Node):
         """Until somebody listens to the images and somebody answers. Raises ImageError."""
         patience_s = self.options['start_timeout_s']
         deadline = time.monotonic() + patience_s
-        while not (self.publisher.get_subscription_count() and self._num_answering()):
+        who = 'localizer' if self.expects_answers else 'listener'
+        while not (self.playback.images.get_subscription_count() and self._num_answering()):
             if time.monotonic() > deadline:
                 raise ImageError(
-                    f'no localizer on {self.publisher.topic_name} after {patience_s:g} s; is it '
+                    f'no {who} on {self.playback.images.topic_name} after {patience_s:g} s; is it '
                     'running and active (`ros2 lifecycle get /localizer`), in the same '
                     'ROS_DOMAIN_ID, and does it listen to this topic?'
                 )
             self._pause(0.02)
+        if not self.expects_answers:
+            self._pause(_SETTLE_S)
 
     def play(self, frames: FrameSource, log: TextIO | None) -> int:
-        """Publish every image; with a log, one line for each. Returns how many were answered."""
+        """Publish every image; with a log, one line for each. Returns how many were answered.
+
+        Where no answers are expected, those that were sent count.
+        """
         rate_hz, num_answered, start_s = self.options['rate_hz'], 0, 0.0
         chosen = islice(frames, self.options['first'], None, self.options['every'])
         sent: list[tuple[str, int]] = []
         for count, frame in enumerate(chosen):
-            stamp_ns = self._publish(frame) if count else self._knock(frame)
+            knocks = count == 0 and self.expects_answers
+            stamp_ns = self._knock(frame) if knocks else self.playback.publish(frame)
             if rate_hz:
                 start_s = start_s if count else time.monotonic()
                 sent.append((frame.name, stamp_ns))
                 self._pause(start_s + (count + 1) / rate_hz - time.monotonic())
             else:
                 num_answered += self._conclude(frame.name, stamp_ns, log)
-        for name, stamp_ns in sent:
+        for name, stamp_ns in sent if self.expects_answers else ():
             num_answered += self._conclude(name, stamp_ns, log)
-        return num_answered
+        return num_answered if self.expects_answers else len(sent)
 
     def _knock(self, frame: Frame) -> int:
         """Send the first image until it is answered; returns the stamp of the answered one.
@@ -118,19 +132,11 @@ class Replay(Node):
         deadline = time.monotonic() + self.options['start_timeout_s']
         sent: list[int] = []
         while not sent or time.monotonic() < deadline:
-            sent.append(self._publish(frame))
+            sent.append(self.playback.publish(frame))
             self._wait_for(lambda: any(s in self.answers for s in sent), _KNOCK_S)
             if answered := [s for s in sent if s in self.answers]:
                 return answered[0]
         return sent[-1]
-
-    def _publish(self, frame: Frame) -> int:
-        stamp = self.get_clock().now()
-        header = Header(stamp=stamp.to_msg(), frame_id=self.options['frame_id'])
-        if self.camera is not None:  # first: the image is answered with the camera known then
-            self.camera_infos.publish(camera_to_msg(self.camera, header))
-        self.publisher.publish(image_to_msg(frame.image, header))
-        return int(stamp.nanoseconds)
 
     def _conclude(self, name: str, stamp_ns: int, log: TextIO | None) -> bool:
         answer = self._wait(stamp_ns)
@@ -188,18 +194,9 @@ class Replay(Node):
             self._arrived.notify_all()
 
     def _num_answering(self) -> int:
+        if not self.expects_answers:
+            return 1
         return self.count_publishers(self.subscription.topic_name)
-
-    def _camera(self) -> Camera | None:
-        if given := self.options['camera']:
-            return read_camera(Path(given).expanduser())
-        images = self.options['images']
-        beside = Path(images).expanduser() / 'camera.yaml'
-        try:
-            return read_camera(beside) if images and beside.is_file() else None
-        except ConfigError as error:  # nobody asked for it: the images can be played all the same
-            self.get_logger().warning(f'no camera_info: {error}')
-            return None
 
     def _require_known(self) -> None:
         known = {*_DEFAULTS, 'use_sim_time', 'start_type_description_service'}
@@ -218,7 +215,8 @@ def _run(node: Replay) -> int:
     with _log_file(node.options['answers']) as log, node.spinning():
         node.wait_for_localizer()
         num_answered = node.play(frames, log)
-    node.get_logger().info(f'{num_answered} images answered')
+    done = 'answered' if node.expects_answers else 'sent'
+    node.get_logger().info(f'{num_answered} images {done}')
     return 0
 
 

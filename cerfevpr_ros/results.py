@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from geometry_msgs.msg import PoseWithCovariance, PoseWithCovarianceStamped
 from std_msgs.msg import Header
@@ -11,9 +12,18 @@ from cerfevpr_core.loop_closure import LoopClosure
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import Recognition
 from cerfevpr_core.verification import PoseEstimate
-from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatch, PlaceMatchArray, RegionMatch
+from cerfevpr_msgs.msg import (
+    KeyframeAdded,
+    KeyframeCandidates,
+    PlaceMatch,
+    PlaceMatchArray,
+    RegionMatch,
+)
 from cerfevpr_msgs.msg import LoopClosure as LoopClosureMsg
 from cerfevpr_ros.conversions import ns_to_stamp, pose_to_msg
+
+if TYPE_CHECKING:
+    from cerfevpr_core.live_map import Added
 
 
 def matches_to_msg(recognition: Recognition, header: Header) -> PlaceMatchArray:
@@ -47,6 +57,26 @@ def pose_to_stamped_msg(
     return PoseWithCovarianceStamped(
         header=Header(stamp=header.stamp, frame_id=map_frame), pose=_estimate(pose)
     )
+
+
+def keyframe_added_to_msg(added: Added, header: Header, map_id: str) -> KeyframeAdded:
+    """A keyframe that is new in the map, from the image of this header."""
+    keyframe = added.keyframe
+    assert keyframe is not None
+    msg = KeyframeAdded(
+        header=header,
+        map_id=map_id,
+        keyframe_id=added.keyframe_id,
+        external_id=keyframe.external_id,
+        traverse=keyframe.traverse,
+        has_pose=keyframe.pose is not None,
+        has_points=keyframe.has_points,
+    )
+    if keyframe.pose is not None:
+        msg.pose = pose_to_msg(keyframe.pose)
+    else:
+        msg.pose.orientation.w = 0.0
+    return msg
 
 
 def loop_closure_to_msg(closure: LoopClosure, header: Header) -> LoopClosureMsg:

@@ -1,8 +1,10 @@
-"""A one-slot worker: the newest item is served, an older one that still waits is dropped."""
+"""Workers: one that serves the newest item alone, and one that serves all in their order."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -51,3 +53,43 @@ class NewestWorker(Generic[T]):
                 self._serve(item)
             except Exception:  # one item must not end the node
                 log.exception('an image could not be served')
+
+
+class OrderedWorker(Generic[T]):
+    """Serves every item in a thread of its own; where too many wait the oldest is dropped."""
+
+    def __init__(self, serve: Callable[[T], None], max_waiting: int) -> None:
+        self.num_dropped = 0
+        self._serve = serve
+        self._waiting: queue.Queue[T | None] = queue.Queue(max_waiting)  # None: stop
+        self._thread = threading.Thread(target=self._run, name='ordered', daemon=True)
+        self._thread.start()
+
+    def submit(self, item: T) -> None:
+        """Hand over an item; never waits."""
+        self._put(item)
+
+    def stop(self) -> None:
+        """Finish the item in work, drop those that wait, end the thread. May come twice."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._waiting.get_nowait()
+        self._put(None)
+        self._thread.join()
+
+    def _put(self, item: T | None) -> None:
+        while True:
+            try:
+                self._waiting.put_nowait(item)
+                return
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._waiting.get_nowait()
+                    self.num_dropped += 1
+
+    def _run(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            try:
+                self._serve(item)
+            except Exception:  # one item must not end the node
+                log.exception('an item could not be served')

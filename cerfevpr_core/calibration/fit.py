@@ -82,7 +82,7 @@ def _fit(table: Array, right: NDArray[np.bool_], names: Sequence[str]) -> Logist
         usable &= weights >= 0
     else:
         bias = float(np.log(right.mean() / (1 - right.mean())))
-    kept = np.flatnonzero(usable)
+    kept = np.flatnonzero(usable).tolist()
     least = 0.5 / len(right)  # none of so many examples proves that there is none at all
     return Logistic(
         tuple(names[i] for i in kept),

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from cerfevpr_core.cli.options import count_up
-from cerfevpr_core.data.drawn_route import CONDITIONS, VIEWPOINTS, DrawnRoute, write_traverse
+from cerfevpr_core.data.drawn_route import (
+    CONDITIONS,
+    VIEWPOINTS,
+    DrawnRoute,
+    write_bag,
+    write_traverse,
+)
 
 
 def add_commands(commands: Any) -> None:
@@ -19,12 +25,21 @@ def add_commands(commands: Any) -> None:
     parser.add_argument('--frames', type=int, default=160, metavar='N')
     parser.add_argument('--seed', type=int, default=0, help='another seed, another street')
     parser.add_argument('--depth', action='store_true', help='also depth images (16-bit mm)')
+    parser.add_argument(
+        '--bag',
+        action='store_true',
+        help='a rosbag2 (mcap) with image, camera_info, depth and odometry, instead of files',
+    )
     parser.set_defaults(run=_draw)
 
 
 def _draw(options: argparse.Namespace) -> None:
     route = DrawnRoute(options.seed, options.frames)
     progress = count_up(f'drawing {options.condition}')
+    if options.bag:
+        write_bag(route, options.out, options.condition, options.viewpoint, progress)
+        print(f'{options.frames} images, camera_info, depth and odometry -> {options.out}')
+        return
     write_traverse(
         route, options.out, options.condition, options.viewpoint, options.depth, progress
     )

@@ -8,12 +8,24 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cerfevpr_core.cli import map_changes
 from cerfevpr_core.cli.options import add_images, add_settings, config_of, frames_of, track
 from cerfevpr_core.errors import ConfigError, DamagedMapError, UncalibratedError
+from cerfevpr_core.place_map import FIT, UNIVERSAL, Manifest, calibration
 from cerfevpr_core.place_map.store import KeyframeStore
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from cerfevpr_core.data.beside import BagDepth, BagPoses
+    from cerfevpr_core.data.depth_images import DepthImages
+    from cerfevpr_core.data.positions import PoseTable
+    from cerfevpr_core.geometry import Camera
     from cerfevpr_core.mapping import Extras
+
+    Beside: TypeAlias = tuple[
+        PoseTable | BagPoses | None, Camera | None, DepthImages | BagDepth | None
+    ]
 
 
 def add_commands(commands: Any) -> None:
@@ -33,6 +45,7 @@ def add_commands(commands: Any) -> None:
         each.add_argument(
             '--depth', type=Path, metavar='DIR', help='16-bit png in mm, named like the images'
         )
+        _add_bag_topics(each)
         each.add_argument('--traverse', default='', metavar='NAME', help='as day or 2026-03-01')
         add_settings(each)
     calibrate = actions.add_parser('calibrate', help='fit how sure its answers are, on the map')
@@ -45,6 +58,19 @@ def add_commands(commands: Any) -> None:
     check.set_defaults(run=_check)
     for each in (info, check):
         each.add_argument('map', type=Path, metavar='MAP')
+    map_changes.add_actions(actions)
+
+
+def _add_bag_topics(parser: argparse.ArgumentParser) -> None:
+    """What a bag may have beside its images."""
+    parser.add_argument('--pose-topic', metavar='T', help="the bag's odometry or poses")
+    parser.add_argument(
+        '--camera-in-base',
+        metavar='POSE',
+        help="the camera where --pose-topic is of the robot's base: 'x y z qx qy qz qw'",
+    )
+    parser.add_argument('--camera-info-topic', metavar='T', help="the bag's calibration")
+    parser.add_argument('--depth-topic', metavar='T', help="the bag's depth images")
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -99,6 +125,7 @@ def _add(options: argparse.Namespace) -> None:
 def _info(options: argparse.Namespace) -> None:
     with closing(KeyframeStore.open(options.map)) as store:
         manifest, keyframes = store.manifest, store.everything()
+        calibrated = calibration.age(store)
     num_posed = sum(k.pose is not None for k in keyframes)
     traverses = sorted({k.traverse for k in keyframes if k.traverse})
     size_mb = sum(f.stat().st_size for f in options.map.iterdir()) / 1e6
@@ -111,13 +138,29 @@ def _info(options: argparse.Namespace) -> None:
         'method': manifest.settings['method'],
         'backbone': manifest.settings['backbone.name'],
         'descriptor': f'{manifest.descriptor_dim} dimensions',
+        'fitted': _fit(manifest),
         'landmarks': manifest.settings['landmarks.selection'],
         'keypoints': _keypoints(manifest.settings),
+        'calibration': _calibration(calibrated),
         'fingerprint': manifest.fingerprint,
         'size': f'{size_mb:.1f} MB',
     }
     for name, value in rows.items():
         print(f'{name:12} {value}')
+
+
+def _fit(manifest: Manifest) -> str:
+    if not manifest.fitted:
+        return 'nothing'
+    if manifest.settings.get(FIT) == UNIVERSAL:
+        return 'on other places (`map reembed` fits to the images of the map)'
+    return 'to the images of the map'
+
+
+def _calibration(age: int | None) -> str:
+    if age is None:
+        return 'none'
+    return f'{age} keyframes added or removed since' if age else 'of the map as it is'
 
 
 def _keypoints(settings: Mapping[str, Any]) -> str:
@@ -140,18 +183,60 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _extras(options: argparse.Namespace) -> Extras:
-    from cerfevpr_core.data.depth_images import DepthImages
-    from cerfevpr_core.data.positions import PoseTable, read_camera
     from cerfevpr_core.mapping import Extras
 
-    if options.depth and not (options.camera and options.poses):
-        raise ConfigError('--depth needs --camera and --poses: points are kept in the map')
-    return Extras(
-        options.traverse,
+    _refuse_both(options)
+    poses, camera, depth = _of_bag(options) if options.bag else _of_files(options)
+    if depth and not (camera and poses):
+        raise ConfigError(
+            '--depth needs --camera and --poses: points are kept in the map; in a bag '
+            '--depth-topic needs --camera-info-topic and --pose-topic'
+        )
+    return Extras(options.traverse, poses, camera, depth)
+
+
+def _of_files(options: argparse.Namespace) -> Beside:
+    from cerfevpr_core.data.depth_images import DepthImages
+    from cerfevpr_core.data.positions import PoseTable, read_camera
+
+    return (
         PoseTable(options.poses) if options.poses else None,
         read_camera(options.camera) if options.camera else None,
         DepthImages(options.depth) if options.depth else None,
     )
+
+
+def _of_bag(options: argparse.Namespace) -> Beside:
+    """From the bag's topics; what is not among them from files."""
+    from cerfevpr_core.data.beside import BagDepth, BagPoses, bag_camera, parse_pose
+
+    poses, camera, depth = _of_files(options)
+    in_base = options.camera_in_base
+    mount = None if in_base is None else parse_pose(in_base, '--camera-in-base')
+    return (
+        BagPoses(options.bag, options.pose_topic, mount) if options.pose_topic else poses,
+        bag_camera(options.bag, options.camera_info_topic)
+        if options.camera_info_topic
+        else camera,
+        BagDepth(options.bag, options.depth_topic) if options.depth_topic else depth,
+    )
+
+
+def _refuse_both(options: argparse.Namespace) -> None:
+    """Two sources of one thing, and topics without a bag. Raises ConfigError."""
+    pairs = (('poses', 'pose_topic'), ('camera', 'camera_info_topic'), ('depth', 'depth_topic'))
+    for file, topic in pairs:
+        if getattr(options, topic) and getattr(options, file):
+            raise ConfigError(f'{_flag(file)} and {_flag(topic)} say the same; give one of them')
+    for name in (*(topic for _, topic in pairs), 'camera_in_base'):
+        if getattr(options, name) and not options.bag:
+            raise ConfigError(f'{_flag(name)} belongs to --bag; leave it out with --images')
+    if options.camera_in_base and not options.pose_topic:
+        raise ConfigError('--camera-in-base belongs to --pose-topic; leave it out without')
+
+
+def _flag(name: str) -> str:
+    return f'--{name.replace("_", "-")}'
 
 
 def _skipped(count: int) -> str:

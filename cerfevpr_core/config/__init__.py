@@ -12,6 +12,7 @@ from cerfevpr_core.config.load import (
     settings,
 )
 from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.tree import (
     TRAINING_FREE,
@@ -50,6 +51,7 @@ __all__ = [
     'LlnConfig',
     'LoopConfig',
     'MapConfig',
+    'MappingConfig',
     'Method',
     'RuntimeConfig',
     'Selection',

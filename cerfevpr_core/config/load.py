@@ -22,7 +22,7 @@ _BRANCHES: dict[str, type] = {
 _Part = TypeVar('_Part')
 
 # Branches of what works with descriptors, whatever model they are of.
-_APART = ('landmarks.', 'loop.', 'map.', 'sequence.', 'verification.', 'runtime.')
+_APART = ('landmarks.', 'loop.', 'map.', 'mapping.', 'sequence.', 'verification.', 'runtime.')
 OFFLINE = ('gan.', 'train.', 'lln.')  # branches that only training reads
 
 

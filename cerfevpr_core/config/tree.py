@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from cerfevpr_core.config.decision import DecisionConfig
 from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
 from cerfevpr_core.config.loop import LoopConfig
+from cerfevpr_core.config.mapping import MappingConfig
 from cerfevpr_core.config.sequence import SequenceConfig
 from cerfevpr_core.config.verification import VerificationConfig
 
@@ -127,6 +128,7 @@ class DescriptorConfig:
     """The trained descriptor of the method cerfevpr."""
 
     weights: str = ''  # a file of `cerfevpr train descriptor`; empty: the one that ships
+    universal: str = ''  # its fit for maps that start empty; empty: the one that ships
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -192,6 +194,7 @@ class MapConfig:
     """The map and its search."""
 
     path: str = ''
+    traverses: _Names = ()  # of the map that are searched, as day, night; none: all
     top_k: Annotated[int, Field(ge=1, le=1000)] = 5
     index: Literal['flat', 'hnsw', 'ivfpq'] = 'flat'
     thumbnail_px: Annotated[int, Field(ge=0, le=1024)] = 320  # long side; 0: none
@@ -225,6 +228,7 @@ class Config:
     map: MapConfig = field(default_factory=MapConfig)
     sequence: SequenceConfig = field(default_factory=SequenceConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
+    mapping: MappingConfig = field(default_factory=MappingConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

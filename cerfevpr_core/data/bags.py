@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,21 +76,50 @@ def read_bag(path: str | Path, topic: str | None = None) -> Iterator[BagFrame]:
     return _frames(Path(path), find_image_topic(path, topic))
 
 
+def topic_of_kind(path: Path, topic: str, kinds: Collection[str]) -> str:
+    """The message type of a topic, one of these kinds. Raises ImageError that lists what fits."""
+    with _open(path) as reader:
+        kind_of = {name: str(info.msgtype) for name, info in sorted(reader.topics.items())}
+    if kind_of.get(topic) in kinds:
+        return kind_of[topic]
+    found = f'is {kind_of[topic]}' if topic in kind_of else 'is not there'
+    fitting = ', '.join(name for name, kind in kind_of.items() if kind in kinds) or 'none'
+    raise ImageError(
+        f'topic {topic} of {path} {found}, expected {" or ".join(kinds)}; the bag has {fitting}'
+    )
+
+
+def has_topic(path: Path, topic: str, kind: str) -> bool:
+    """Whether a bag has messages of this kind on a topic. Raises ImageError for no bag."""
+    with _open(path) as reader:
+        info = reader.topics.get(topic)
+        return info is not None and info.msgtype == kind and info.msgcount > 0
+
+
+def messages_of(path: Path, topic: str) -> Iterator[Any]:
+    """The messages of a topic in the order of the bag. Raises ImageError for a damaged one."""
+    with _open(path) as reader:
+        kind = str(reader.topics[topic].msgtype)
+        for _, data in _messages(reader, topic, path):
+            yield _deserialize(reader, data, kind)
+
+
 def _frames(path: Path, topic: BagImageTopic) -> Iterator[BagFrame]:
     where = f'{topic.name} of {path}'
+    kind = _COMPRESSED if topic.compressed else _IMAGE
     num_skipped, num_images, num_unstamped = 0, 0, 0
     problem = 'the bag lists its messages, but does not hold them'
     with _open(path) as reader:
         for index, (received_ns, data) in enumerate(_messages(reader, topic.name, path)):
             num_images += 1
             try:
-                message = _deserialize(reader, data, topic)
+                message = _deserialize(reader, data, kind)
                 image = _image(message)
             except ImageError as error:
                 num_skipped, problem = num_skipped + 1, str(error)
                 _log.warning('%s: image %06d is left out: %s', where, index, error)
                 continue
-            stamp_ns = _stamp_ns(message)
+            stamp_ns = stamp_of(message)
             if not stamp_ns and not num_unstamped:
                 _log.warning('%s: headers without a stamp, recording time is used', where)
             num_unstamped += not stamp_ns
@@ -108,7 +137,8 @@ def _image(message: Any) -> RGB:
     return decode_raw(message.data, *size, message.encoding, message.step, message.is_bigendian)
 
 
-def _stamp_ns(message: Any) -> int:
+def stamp_of(message: Any) -> int:
+    """The stamp of a message's header, in nanoseconds."""
     stamp = message.header.stamp
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
@@ -145,8 +175,8 @@ def _messages(reader: AnyReader, topic: str, path: Path) -> Iterator[tuple[int, 
         ) from error
 
 
-def _deserialize(reader: AnyReader, data: bytes, topic: BagImageTopic) -> Any:
+def _deserialize(reader: AnyReader, data: bytes, kind: str) -> Any:
     try:
-        return reader.deserialize(data, _COMPRESSED if topic.compressed else _IMAGE)
+        return reader.deserialize(data, kind)
     except Exception as error:  # damaged bytes raise anything
         raise ImageError(f'the message is damaged: {error}') from error

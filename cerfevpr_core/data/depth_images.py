@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.errors import ConfigError, ImageError
+from cerfevpr_core.pixel_formats import decode_depth_png
 
 _UNKNOWN_MM = 65535  # as some sensors write what they do not know; others write 0
 
@@ -28,23 +28,20 @@ class DepthImages:
                 'like the images'
             )
 
-    def find(self, name: str) -> NDArray[np.float32] | None:
+    def find(self, name: str, stamp_ns: int = 0) -> NDArray[np.float32] | None:
         """Depth (H, W) in metres of the image of this name, 0 where unknown; None without one.
 
-        Raises ImageError for a file that is not a depth image.
+        The stamp says nothing here. Raises ImageError for a file that is not a depth image.
         """
         file = self.files.get(Path(name).stem)
         if file is None:
             return None
         try:
-            millimetres = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        except cv2.error:
-            millimetres = None
-        if millimetres is None or millimetres.ndim != 2 or millimetres.dtype != np.uint16:
-            found = 'it cannot be read'
-            if millimetres is not None:
-                found = f'it is {millimetres.dtype} of shape {millimetres.shape}'
-            raise ImageError(f'{file}: expected a 16-bit grey png in millimetres, {found}')
+            millimetres = decode_depth_png(file.read_bytes())
+        except OSError as error:
+            raise ImageError(f'cannot read {file}: {error.strerror}; check the path') from None
+        except ImageError as error:
+            raise ImageError(f'{file}: {error}') from None
         depth_m = millimetres.astype(np.float32) / np.float32(1000)
         depth_m[millimetres == _UNKNOWN_MM] = 0
         return depth_m

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
-from PIL import ImageDraw, ImageFont, ImageOps
+from PIL import ImageDraw, ImageOps
 
 from cerfevpr_core.describer import evenly
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.images import Image, read_image
+from cerfevpr_core.lettering import font, tail
+from cerfevpr_core.pixel_formats import decode_compressed
 
 THUMBNAIL_PX = 320
 FRAME_COLORS = {'right': '#17784a', 'wrong': '#c0342a', 'unknown': '#626d7b'}
@@ -57,8 +58,8 @@ def jpeg_of(image: Image, longest_px: int = THUMBNAIL_PX) -> bytes:
 
 def shrunk(jpeg: bytes, longest_px: int = THUMBNAIL_PX) -> bytes:
     """The jpeg itself if it is small enough, else a smaller one."""
-    image = PilImage.open(io.BytesIO(jpeg))
-    return jpeg if max(image.size) <= longest_px else _jpeg(image.convert('RGB'), longest_px)
+    image = _opened(jpeg)
+    return jpeg if max(image.size) <= longest_px else _jpeg(image, longest_px)
 
 
 def first_correct(
@@ -101,11 +102,11 @@ def write_match_sheet(
     card_width = (width_px - gap * (columns + 1)) // columns
     cards = [_card(pair, card_width, gap // 2) for pair in pairs]
     height, num_rows = max(card.height for card in cards), -(-len(cards) // columns)
-    font = _font(max(11, card_width // 27))
-    top = 2 * gap + round(font.size)
+    plain = font(max(11, card_width // 27))
+    top = 2 * gap + round(plain.size)
     sheet = PilImage.new('RGB', (width_px, top + num_rows * (height + gap)), '#f4f6f8')
     legend = 'left: the query     right: the keyframe it was matched with'
-    ImageDraw.Draw(sheet).text((gap, gap), legend, fill='#5a6676', font=font)
+    ImageDraw.Draw(sheet).text((gap, gap), legend, fill='#5a6676', font=plain)
     for i, card in enumerate(cards):
         row, column = divmod(i, columns)
         sheet.paste(card, (gap + column * (card_width + gap), top + row * (height + gap)))
@@ -157,38 +158,29 @@ def _card(pair: Pair, width: int, pad: int) -> PilImage.Image:
     draw.rectangle((0, 0, width - 1, card.height - 1), outline=color, width=4)
     for x, jpeg in ((pad, pair.query_jpeg), (2 * pad + image_width, pair.match_jpeg)):
         card.paste(_tile(jpeg, image_width, image_height), (x, pad))
-    bold, plain = _font(font_px, 'Bold'), _font(font_px - 1)
+    bold, plain = font(font_px, 'Bold'), font(font_px - 1)
     top = image_height + 2 * pad
     similarity = '' if pair.similarity is None else f'similarity {pair.similarity:.3f}'
     draw.text((pad, top), LABELS[pair.state], fill=color, font=bold)
     draw.text((width - pad, top), similarity, fill='#1c2431', font=plain, anchor='ra')
     top += font_px * 3 // 2
     for x, name in ((pad, pair.query_name), (2 * pad + image_width, pair.match_name)):
-        draw.text((x, top), _fitted(name, plain, image_width), fill='#5a6676', font=plain)
+        draw.text((x, top), tail(name, plain, image_width), fill='#5a6676', font=plain)
     return card
 
 
 def _height_at(pair: Pair, width: int) -> int:
-    image = PilImage.open(io.BytesIO(pair.query_jpeg))
+    image = _opened(pair.query_jpeg)
     return round(width * image.height / image.width)
 
 
 def _tile(jpeg: bytes, width: int, height: int) -> PilImage.Image:
     if not jpeg:
         return PilImage.new('RGB', (width, height), '#e3e7ec')
-    image = PilImage.open(io.BytesIO(jpeg)).convert('RGB')
+    image = _opened(jpeg)
     return ImageOps.pad(image, (width, height), PilImage.Resampling.LANCZOS, color='#e3e7ec')
 
 
-def _font(size_px: int, weight: str = '') -> ImageFont.FreeTypeFont:
-    # The one that comes with matplotlib has the check mark; Pillow's own has not.
-    name = f'DejaVuSans-{weight}.ttf' if weight else 'DejaVuSans.ttf'
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', name)), size_px)
-
-
-def _fitted(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(f'…{text}') > width:
-        text = text[1:]  # the end of a file name says which one it is
-    return f'…{text}'
+def _opened(jpeg: bytes) -> PilImage.Image:
+    # A map's pictures may come from anybody: no other format, no absurd size.
+    return PilImage.fromarray(decode_compressed(jpeg, 'jpeg'))

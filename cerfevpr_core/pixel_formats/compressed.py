@@ -10,9 +10,8 @@ from PIL import Image, UnidentifiedImageError
 
 from cerfevpr_core.errors import ImageError
 from cerfevpr_core.pixel_formats.raw import decode_raw
-from cerfevpr_core.pixel_formats.rows import RGB, PixelData, as_bytes
+from cerfevpr_core.pixel_formats.rows import MAX_PIXELS, RGB, PixelData, as_bytes, check_size
 
-MAX_PIXELS = 100_000_000  # more is taken for a decompression bomb
 _COLORS = ('rgb8', 'rgba8', 'rgb16', 'rgba16', 'bgr8', 'bgra8', 'bgr16', 'bgra16')
 
 
@@ -52,7 +51,7 @@ def _read(data: memoryview, format: str) -> NDArray[np.uint8]:
     """(H, W) of a grey file, (H, W, 3) RGB of any other."""
     try:
         with Image.open(io.BytesIO(data), formats=('JPEG', 'PNG')) as picture:
-            _check_size(picture.width, picture.height)
+            check_size(picture.height, picture.width)
             # OpenCV fills what is missing of a truncated JPEG with grey; Pillow raises.
             picture.load()
             return _pixels(picture)
@@ -74,14 +73,6 @@ def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
         return (np.asarray(picture) >> 8).astype(np.uint8)
     mode = 'L' if picture.mode in ('1', 'L', 'LA') else 'RGB'
     return np.array(picture if picture.mode == mode else picture.convert(mode))
-
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f'the compressed image says it has {width} x {height} pixels, '
-            f'expected at most {MAX_PIXELS} in all; is it damaged?'
-        )
 
 
 def _not_an_image(data: memoryview, format: str) -> str:

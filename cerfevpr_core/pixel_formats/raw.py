@@ -160,8 +160,8 @@ def _layout(encoding: str) -> _Layout:
             'expected a colour or grey image topic, and depth on the `depth` topic'
         )
     supported = supported_encodings()
-    near = difflib.get_close_matches(encoding.lower(), supported, n=1)
+    near = difflib.get_close_matches(encoding[:40].lower(), supported, n=1)
     hint = f'did you mean {near[0]}? ' if near else ''
     raise ImageError(
-        f'unknown image encoding {encoding!r}, {hint}Supported are {", ".join(supported)}'
+        f'unknown image encoding {encoding[:40]!r}, {hint}Supported are {", ".join(supported)}'
     )

@@ -26,12 +26,21 @@ def as_bytes(data: PixelData) -> memoryview:
     return view.cast('B') if view.nbytes else memoryview(b'')  # an empty view cannot be cast
 
 
+# More is taken for a decompression bomb: some kB may claim any size. As RGB these are 192 MB.
+MAX_PIXELS = 64_000_000
+
+
 def check_size(height: int, width: int) -> None:
-    """Refuse an image without pixels."""
+    """Refuse an image without pixels, and one with more than MAX_PIXELS."""
     if height < 1 or width < 1:
         raise ImageError(
             f'the image is {width} x {height} pixels (width x height), expected at least 1 x 1; '
             'check what the camera driver publishes'
+        )
+    if height * width > MAX_PIXELS:
+        raise ImageError(
+            f'the image says it has {width} x {height} pixels, expected at most {MAX_PIXELS} in '
+            'all; is it damaged?'
         )
 
 

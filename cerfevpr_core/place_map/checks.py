@@ -19,6 +19,7 @@ def all_problems(connection: sqlite3.Connection, descriptor_dim: int) -> list[st
             found.append(f'{table} row {row} belongs to no keyframe')
         found += _problems_of_descriptors(connection, descriptor_dim)
         found += _problems_of_local_features(connection)
+        found += _problems_of_types(connection)
     except sqlite3.Error as error:
         found.append(f'SQLite: {error}')
     return found
@@ -45,3 +46,20 @@ def _problems_of_local_features(connection: sqlite3.Connection) -> Iterator[str]
     for keyframe_id, kind, content, crc in connection.execute('SELECT * FROM local_features'):
         if zlib.crc32(content) != crc:
             yield f'keyframe {keyframe_id}: its {kind} have changed since they were written'
+
+
+def _problems_of_types(connection: sqlite3.Connection) -> Iterator[str]:
+    # SQLite keeps any type in any column; ours are always written as they are declared.
+    wrong = ' OR '.join(f'typeof({column}) NOT IN ({types})' for column, types in _TYPES.items())
+    for (keyframe_id,) in connection.execute(f'SELECT id FROM keyframes WHERE {wrong}'):
+        yield f'keyframe {keyframe_id} has a value of another type than was ever written'
+
+
+_NUMBER = "'real', 'null'"
+_TYPES = {
+    **dict.fromkeys(('name', 'external_id', 'traverse'), "'text'"),
+    **dict.fromkeys(('stamp_ns', 'height_px', 'width_px', 'has_points'), "'integer'"),
+    **dict.fromkeys(('x_m', 'y_m', 'z_m', 'qx', 'qy', 'qz', 'qw'), _NUMBER),
+    'camera': "'text', 'null'",
+    'thumbnail': "'blob'",
+}

@@ -82,6 +82,17 @@ class DerivedIndex:
         found = self.index.known().tolist()
         return sorted({self.traverse_of[i] for i in found if i in self.traverse_of})
 
+    def require_traverses(self, wanted: Sequence[str]) -> None:
+        """Refuse names that no keyframe has. Raises MapError."""
+        names = self.names() if wanted else []
+        unknown = [name for name in wanted if name not in names]
+        if unknown:
+            known = ', '.join(repr(name) for name in names) or 'none'
+            raise MapError(
+                f'the map at {self.store.folder} has no traverse {unknown[0]!r}; it has {known}; '
+                'choose among these with map.traverses, or leave it empty for all'
+            )
+
     def save(self, folder: Path) -> bool:
         """Beside the keyframes; it only spares time at the next start, so a failure is no more."""
         if self.index.kind != kind_for(self.kind, len(self.index.keyframe_ids)):
@@ -116,14 +127,7 @@ class DerivedIndex:
     def _ids_of(self, traverses: tuple[str, ...]) -> NDArray[np.int64]:
         """Of the keyframes of some traverses, ascending. Raises MapError for an unknown one."""
         if self._chosen is None or self._chosen[:2] != (traverses, self.generation):
-            names = self.names()
-            unknown = [name for name in traverses if name not in names]
-            if unknown:
-                known = ', '.join(repr(name) for name in names) or 'none'
-                raise MapError(
-                    f'the map at {self.store.folder} has no traverse {unknown[0]!r}; it has '
-                    f'{known}; choose among these with map.traverses, or leave it empty for all'
-                )
+            self.require_traverses(traverses)
             ids = [i for i, name in sorted(self.traverse_of.items()) if name in traverses]
             self._chosen = traverses, self.generation, np.array(ids, np.int64)
         return self._chosen[2]

@@ -8,7 +8,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import faiss
 import numpy as np
@@ -108,7 +108,8 @@ class VectorIndex:
         """Similarities and rows (count,), best first; -1 where the index found no more."""
         index, how = self.index, None
         if not allowed.all():
-            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder='little'))
+            bits = np.packbits(allowed, bitorder='little')
+            selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
             if isinstance(index, faiss.IndexHNSW) and restricted:
                 # Its links lead past most of a small choice, so all of that is looked at.
                 index = faiss.downcast_index(index.storage)
@@ -143,8 +144,10 @@ class VectorIndex:
             return found
         if not count:
             return found
-        kept = self.index.storage if self.kind == 'hnsw' else self.index
-        vectors = faiss.rev_swig_ptr(faiss.downcast_index(kept).get_xb(), count * dim)
+        index: Any = self.index  # its Python interface is not typed
+        kept = index.storage if self.kind == 'hnsw' else index
+        flat: Any = faiss.downcast_index(kept)
+        vectors = faiss.rev_swig_ptr(flat.get_xb(), count * dim)
         return vectors.reshape(count, dim) @ descriptor
 
     def save(self, folder: Path, generation: str) -> None:
@@ -171,6 +174,8 @@ class VectorIndex:
     @staticmethod
     def load(folder: Path, generation: str, kind: Kind) -> VectorIndex | None:
         """The saved index, or None where it is missing, damaged or made from another state."""
+        if not ((folder / FILE).is_file() and (folder / STAMP).is_file()):
+            return None  # also for a device or a pipe, which would be read for ever
         try:
             stamp = json.loads((folder / STAMP).read_text(encoding='utf-8'))
             keyframe_ids = np.array(stamp['keyframe_ids'], np.int64)
@@ -188,7 +193,7 @@ def _parameters(
     index: faiss.Index, selector: faiss.IDSelector, restricted: bool
 ) -> faiss.SearchParameters:
     if isinstance(index, faiss.IndexHNSW):
-        return faiss.SearchParametersHNSW(  # type: ignore[call-arg]
+        return faiss.SearchParametersHNSW(  # type: ignore[attr-defined]
             sel=selector, efSearch=index.hnsw.efSearch
         )
     if isinstance(index, faiss.IndexIVF):

@@ -17,8 +17,11 @@ from safetensors import SafetensorError
 
 from cerfevpr_core.errors import MapError
 from cerfevpr_core.place_map.damage import damage
+from cerfevpr_core.place_map.foreign import refuse_programs, require_types
 
 FORMAT = 2
+
+FIT, UNIVERSAL = 'fit', 'universal'  # a setting of maps whose fit is not of their own images
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ def write_manifest(connection: sqlite3.Connection, manifest: Manifest) -> None:
 
 def read_manifest(folder: Path, connection: sqlite3.Connection) -> Manifest:
     """Of a map in this folder. Raises MapError for another format and for a damaged one."""
+    refuse_programs(folder, connection)
     rows = dict(connection.execute('SELECT key, value FROM manifest').fetchall())
     version = rows.get('format')
     if version != FORMAT:
@@ -56,13 +60,18 @@ def read_manifest(folder: Path, connection: sqlite3.Connection) -> Manifest:
             f'the map at {folder} has format {version}, this version reads {FORMAT}; '
             'use the version that made it, or build it again with `cerfevpr map build`'
         )
+    require_types(folder, rows)
     try:
+        settings = json.loads(rows['settings'])
+        if not isinstance(settings, dict):
+            raise ValueError('its settings have no names')
         return Manifest(
             rows['fingerprint'],
-            json.loads(rows['settings']),
+            settings,
             rows['descriptor_dim'],
             safetensors.numpy.load(rows['fitted']),
             rows['map_id'],
         )
-    except (SafetensorError, KeyError, ValueError) as error:
+    # RecursionError: JSON of a hundred thousand brackets. TypeError: numbers NumPy does not have.
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise damage(folder, f'its manifest cannot be read ({error!r})') from None

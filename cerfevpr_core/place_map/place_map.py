@@ -95,6 +95,11 @@ class PlaceMap:
         with self.lock:
             return self.derived.catch_up()
 
+    @property
+    def generation(self) -> str:
+        """The state of the keyframes that searches see: another one after every change."""
+        return self.derived.generation
+
     def find(self, external_id: str) -> int | None:
         """The keyframe that a SLAM system knows by this id, or None."""
         return self.store.find(external_id)
@@ -125,6 +130,7 @@ class PlaceMap:
         NaN where an approximate index does not know.
         """
         with self.lock:
+            self.derived.catch_up()
             return self.derived.index.similarities(np.asarray(descriptor, np.float32))
 
     def landmarks(self, keyframe_ids: Iterable[int]) -> list[Landmarks | None]:
@@ -174,6 +180,11 @@ class PlaceMap:
                 f'the map at {self.folder} is empty; add images with '
                 f'`cerfevpr map add {self.folder} --images DIR`'
             )
+
+    def require_traverses(self, names: Sequence[str]) -> None:
+        """Refuse names that no keyframe has. Raises MapError."""
+        with self.lock:
+            self.derived.require_traverses(names)
 
     def __len__(self) -> int:
         return len(self.store)

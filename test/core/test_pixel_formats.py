@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from array import array
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cerfevpr_core.errors import ImageError
-from cerfevpr_core.pixel_formats import decode_depth, decode_raw
+from cerfevpr_core.pixel_formats import decode_depth, decode_depth_png, decode_raw
 from cerfevpr_core.pixel_formats.raw import supported_encodings
 
 # encoding -> bytes of a sample, samples of a pixel, which of them are R, G and B
@@ -24,6 +25,11 @@ PACKED = {
     **{'rgb16': (2, 3, (0, 1, 2)), 'bgr16': (2, 3, (2, 1, 0))},
     **{'rgba16': (2, 4, (0, 1, 2)), 'bgra16': (2, 4, (2, 1, 0))},
     **{'mono16': (2, 1, (0, 0, 0)), '16UC1': (2, 1, (0, 0, 0))},
+}
+BYTES_OF_A_PIXEL = {
+    **{name: sample * channels for name, (sample, channels, _) in PACKED.items()},
+    **{f'bayer_{pattern}16': 2 for pattern in ('rggb', 'bggr', 'gbrg', 'grbg')},
+    **dict.fromkeys(('uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2'), 2),
 }
 PATTERNS = ('rggb', 'bggr', 'gbrg', 'grbg')
 
@@ -75,6 +81,99 @@ def test_packed_pixels_equal_a_slow_reference_for_any_size_padding_and_byte_orde
                 8 * (sample_bytes - 1)
             )
     np.testing.assert_array_equal(decode_raw(pixels, height, width, encoding, step, big), expected)
+
+
+SIZES = st.one_of(st.integers(0, 40), st.integers(0, 2**32 - 1))
+ENCODINGS = st.one_of(st.sampled_from([*supported_encodings(), '32FC1', '64FC1']), st.text())
+
+
+@settings(max_examples=300, deadline=None)
+@given(SIZES, SIZES, ENCODINGS, SIZES, st.binary(max_size=5000), st.booleans())
+def test_any_message_gives_pixels_of_its_size_or_an_image_error(
+    height, width, encoding, step, data, big
+):
+    try:
+        found = decode_raw(data, height, width, encoding, step, big)
+    except ImageError as error:
+        assert str(error)
+    else:
+        assert found.shape == (height, width, 3) and found.dtype == np.uint8
+
+
+@settings(max_examples=200, deadline=None)
+@given(SIZES, SIZES, st.sampled_from(['16UC1', '32FC1']), SIZES, st.binary(max_size=5000))
+def test_any_depth_message_gives_metres_of_its_size_or_an_image_error(
+    height, width, encoding, step, data
+):
+    try:
+        found = decode_depth(data, height, width, encoding, step)
+    except ImageError as error:
+        assert str(error)
+    else:
+        assert found.shape == (height, width) and found.dtype == np.float32
+        assert np.isfinite(found).all() and (found >= 0).all()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_message_that_fits_its_size_is_never_refused(data):
+    encoding = data.draw(st.sampled_from(supported_encodings()))
+    height, width = 2 * data.draw(st.integers(2, 12)), 2 * data.draw(st.integers(2, 12))
+    row_bytes = width * BYTES_OF_A_PIXEL.get(encoding, 1)
+    step = row_bytes + data.draw(st.integers(0, 9))
+    rows = {'nv21': height * 3 // 2, 'nv24': 3 * height}.get(encoding, height)
+    filler = data.draw(st.integers(0, 255))
+    found = decode_raw(bytes([filler]) * (rows * step), height, width, encoding, step)
+    assert found.shape == (height, width, 3)
+
+
+def test_an_image_of_absurd_size_is_refused_before_any_of_it_is_read():
+    for decode, encoding in ((decode_raw, 'mono8'), (decode_depth, '16UC1')):
+        with pytest.raises(ImageError, match='64001 x 1000 pixels, expected at most 64000000'):
+            decode(b'', 1000, 64001, encoding, 2 * 64001)
+
+
+def png16(samples: np.ndarray) -> bytes:
+    return cv2.imencode('.png', samples)[1].tobytes()
+
+
+def test_a_depth_png_gives_its_millimetres_back():
+    millimetres = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000
+    np.testing.assert_array_equal(decode_depth_png(png16(millimetres)), millimetres)
+
+
+def png_that_claims(side: int) -> bytes:
+    """The head of a 16-bit grey PNG of side x side pixels, and a few of its bytes."""
+    png = png16(np.zeros((2, 2), np.uint16))
+    head = b'IHDR' + side.to_bytes(4, 'big') * 2 + b'\x10\0\0\0\0'
+    return png[:12] + head + zlib.crc32(head).to_bytes(4, 'big') + png[33:]
+
+
+@pytest.mark.parametrize(
+    ('data', 'message'),
+    [
+        (b'', 'it is no png'),
+        (png16(np.zeros((3, 4), np.uint8)), r'it is uint8 of shape \(3, 4\)'),
+        (png16(np.zeros((3, 4, 3), np.uint16)), r'it is uint16 of shape \(3, 4, 3\)'),
+        (cv2.imencode('.jpg', np.zeros((3, 4), np.uint8))[1].tobytes(), 'it is no png'),
+        (png_that_claims(9000), '9000 x 9000 pixels, expected at most 64000000'),
+        (png_that_claims(60000), 'it cannot be read .*decompression bomb'),
+    ],
+)
+def test_what_is_no_depth_png_is_refused(data, message):
+    with pytest.raises(ImageError, match=message):
+        decode_depth_png(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 200), st.binary(min_size=1, max_size=8))
+def test_a_depth_png_with_other_bytes_in_it_is_read_or_refused(at, other):
+    png = png16(np.arange(200, dtype=np.uint16).reshape(10, 20) * 300)
+    damaged = png[:at] + other + png[at + len(other) :]
+    try:
+        assert decode_depth_png(damaged).dtype == np.uint16
+    except ImageError as error:
+        assert str(error)
 
 
 @pytest.mark.parametrize('pattern', PATTERNS)

@@ -11,8 +11,8 @@ from cerfevpr_core.data.frames import FolderFrames
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.errors import ConfigError, ImageError, MapError
 from cerfevpr_core.images import read_image
-from cerfevpr_core.map_model import new_manifest
-from cerfevpr_core.mapping import build_map, fit
+from cerfevpr_core.map_model import matching_describer, new_manifest
+from cerfevpr_core.mapping import Extras, add_to_map, build_map, fit
 from cerfevpr_core.place_map import Manifest, PlaceMap
 from cerfevpr_core.recognizer import Decision, PlaceRecognizer
 
@@ -182,3 +182,20 @@ def test_a_device_that_is_not_there_is_refused(weights):
         settings = tiny_settings(weights) | {'runtime.device': name}
         with pytest.raises(ConfigError, match=f'runtime.device = {name}: .*; use auto or cpu'):
             Describer(load_config(overrides=settings))
+
+
+def test_only_the_traverses_of_the_settings_are_searched(tmp_path, pictures, weights):
+    config = tiny_config(weights)
+    frames = FolderFrames(pictures)
+    build_map(frames, tmp_path / 'map', config, Extras('day'))
+    with PlaceMap.open(tmp_path / 'map') as place_map:
+        describer = matching_describer(config, place_map)
+        add_to_map(place_map, describer, frames, config, Extras('night'))
+    for names, expected in (([], {'day', 'night'}), (['night'], {'night'})):
+        recognizer = PlaceRecognizer.load(tmp_path / 'map', overrides={'map.traverses': names})
+        found = recognizer.recognize(picture(2), 100).candidates
+        recognizer.close()
+        assert {c.traverse for c in found} == expected
+        assert len(found) == 8 * len(expected)
+    with pytest.raises(MapError, match="no traverse 'dusk'; it has 'day', 'night'"):
+        PlaceRecognizer.load(tmp_path / 'map', overrides={'map.traverses': ['dusk']})

@@ -97,7 +97,7 @@ def test_depth_of_a_scene_lies_in_the_colour_camera(tmp_path):
         ('camera-intrinsics.txt', '1 2', ConfigError, 'expected 3 x 3 finite numbers'),
         ('frame-000000.pose.txt', None, ConfigError, 'cannot read'),
         ('frame-000000.pose.txt', 'nan ' * 16, ConfigError, 'expected 4 x 4 finite numbers'),
-        ('frame-000000.depth.png', 'x', ImageError, 'expected a 16-bit png in millimetres'),
+        ('frame-000000.depth.png', 'x', ImageError, 'expected a 16-bit grey png in'),
         ('frame-000000.color.jpg', 'x', ImageError, 'frame-000000.color.jpg'),
     ],
 )

@@ -150,4 +150,4 @@ def test_what_is_no_depth_image_is_named(tmp_path) -> None:
     (tmp_path / '2.png').write_bytes(b'nothing')
     images = DepthImages(tmp_path)
     assert 'it is uint8 of shape' in error_of(ImageError, images.find, '1.jpg')
-    assert 'it cannot be read' in error_of(ImageError, images.find, '2.jpg')
+    assert 'it is no png' in error_of(ImageError, images.find, '2.jpg')

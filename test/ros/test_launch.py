@@ -85,6 +85,27 @@ def test_localize_declares_its_arguments_and_only_the_map_must_be_given():
 
 
 @needs_launch
+def test_mapping_declares_its_arguments_and_only_the_map_must_be_given():
+    arguments = declared('mapping.launch.py')
+    params_file = arguments.pop('params_file')
+    assert params_file is not None and params_file.endswith('config/mapper.yaml')
+    assert arguments == {
+        'map': None,
+        'traverse': '',
+        'image': '/camera/image_raw',
+        'camera_info': '',
+        'odom': '',
+        'pose': '',
+        'pose_type': 'pose',
+        'camera_in_base': '',
+        'depth': '',
+        'namespace': '',
+        'use_sim_time': 'false',
+        'autostart': 'true',
+    }
+
+
+@needs_launch
 def test_demo_declares_its_arguments_and_none_must_be_given():
     assert declared('demo.launch.py') == {'map': '', 'images': '', 'rate_hz': '0.0'}
 

@@ -159,6 +159,7 @@ REFUSED = {
     'unknown': ({'map.path': 'MAP', 'map.topk': 5}, 'map.topk, did you mean map.top_k?'),
     'type': ({'map.path': 'MAP', 'map.top_k': 'five'}, "wrong setting map.top_k = 'five': exp"),
     'model': ({'map.path': 'MAP', 'method': 'grid'}, '(method is grid, the map has cerfevpr)'),
+    'own': ({'map.path': 'MAP', 'map_frame': 5}, 'wrong setting map_frame = 5: expected str'),
 }
 
 

@@ -1,4 +1,4 @@
-"""The one-slot worker by itself."""
+"""The workers by themselves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import pytest
 from processes import wait_until
 
-from cerfevpr_ros.worker import NewestWorker
+from cerfevpr_ros.worker import NewestWorker, OrderedWorker
 
 pytestmark = pytest.mark.ros
 
@@ -85,3 +85,35 @@ def test_stop_finishes_the_item_in_work_and_counts_the_one_that_waits(slow, work
     worker.submit(3)
     worker.stop()
     assert slow.begun == [1] and worker.num_dropped == 2
+
+
+def test_an_ordered_worker_serves_everything_in_its_order(slow):
+    ordered = OrderedWorker(slow, 100)
+    for number in range(20):
+        ordered.submit(number)
+    slow.go.release(20)
+    wait_until(lambda: len(slow.served) == 20, 'all are served')
+    assert slow.served == list(range(20)) and ordered.num_dropped == 0
+    ordered.stop()
+
+
+def test_an_ordered_worker_drops_the_oldest_where_too_many_wait(slow):
+    ordered = OrderedWorker(slow, 3)
+    ordered.submit(0)
+    wait_until(lambda: slow.begun == [0], 'the first is begun')
+    for number in range(1, 8):
+        ordered.submit(number)
+    slow.go.release(8)
+    wait_until(lambda: len(slow.served) == 4, 'the rest is served')
+    assert slow.served == [0, 5, 6, 7] and ordered.num_dropped == 4
+    ordered.stop()
+
+
+def test_an_ordered_worker_bears_an_item_that_fails_and_stops_twice(slow):
+    ordered = OrderedWorker(slow, 3)
+    slow.go.release(10)
+    ordered.submit(-1)
+    ordered.submit(1)
+    wait_until(lambda: slow.served == [1], 'the next is served')
+    ordered.stop()
+    ordered.stop()

@@ -45,7 +45,7 @@ def write_traverse(
         name = f'{number:06d}'
         _write(partial / f'{name}.jpg', np.ascontiguousarray(frame.image[..., ::-1]))
         if depth:
-            _write(partial / 'depth' / f'{name}.png', _millimetres(frame.depth_m))
+            _write(partial / 'depth' / f'{name}.png', millimetres(frame.depth_m))
         lines.append(_tum_line(f'{name}.jpg', frame.pose))
         if progress:
             progress(number + 1, route.num_frames)
@@ -61,9 +61,10 @@ def _write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
-    millimetres = np.rint(np.where(np.isinf(depth_m), 0, depth_m) * 1000.0)
-    return np.where(millimetres > 65535, 0, millimetres).astype(np.uint16)
+def millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Depth as 16-bit images have it, 0 where there is sky or more than 65.5 m."""
+    exact = np.rint(np.where(np.isinf(depth_m), 0, depth_m) * 1000.0)
+    return np.where(exact > 65535, 0, exact).astype(np.uint16)
 
 
 def _tum_line(name: str, pose: Pose) -> str:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.errors import ConfigError, ImageError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.images import list_images, read_image
+from cerfevpr_core.pixel_formats import decode_depth_png
 
 from .depth import depth_seen_by
 from .posed import Nearby, PosedFrame, RelocalizationSet
@@ -61,9 +61,10 @@ class SevenScenesFrames:
     def _depth_m(self, file: Path) -> NDArray[np.float32] | None:
         if not file.exists():
             return None
-        millimetres = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        if millimetres is None or millimetres.dtype != np.uint16 or millimetres.ndim != 2:
-            raise ImageError(f'{file} is no depth image; expected a 16-bit png in millimetres')
+        try:
+            millimetres = decode_depth_png(file.read_bytes())
+        except ImageError as error:
+            raise ImageError(f'{file}: {error}') from None
         known = ~np.isin(millimetres, _UNKNOWN_MM)
         depth_m = np.where(known, millimetres / np.float32(1000), np.float32(np.nan))
         return depth_seen_by(

@@ -1,4 +1,4 @@
-"""What a drive's closures come to: found, missed and false ones, of images and as they are told."""
+"""What a drive's closures come to: found, missed and false ones, of images and as told."""
 
 from __future__ import annotations
 

@@ -1,0 +1,253 @@
+"""The mapper: camera images in, with poses and depth where there are any; a growing map out."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Header
+
+from cerfevpr_core.config import running_settings
+from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
+from cerfevpr_core.geometry import Camera
+from cerfevpr_core.keyframe_maker import Shot
+from cerfevpr_core.keyframe_policy import Moment
+from cerfevpr_core.live_map import Added, LiveMapper
+from cerfevpr_core.pixel_formats import RGB
+from cerfevpr_core.place_map import PlaceMap
+from cerfevpr_core.recognizer import StageClock
+from cerfevpr_msgs.msg import KeyframeAdded
+from cerfevpr_ros import bridge
+from cerfevpr_ros.camera_input import CameraInput
+from cerfevpr_ros.conversions import stamp_to_ns
+from cerfevpr_ros.diagnostics import to_msg
+from cerfevpr_ros.loops import LoopPublisher
+from cerfevpr_ros.map_services import MapServices
+from cerfevpr_ros.mapper_services import MapperServices
+from cerfevpr_ros.mapping_input import MappingInput
+from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
+from cerfevpr_ros.program import run_lifecycle
+from cerfevpr_ros.results import keyframe_added_to_msg
+
+_RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+
+_OWN = frozenset(
+    {
+        'autostart',
+        'camera_in_base',
+        'create_map',
+        'image_is_rectified',
+        'map_root',
+        'pose_source',
+        'traverse',
+        'use_depth',
+    }
+)
+
+
+class Mapper(LifecycleNode):
+    """A lifecycle node around one LiveMapper. Configure opens the map, activate listens."""
+
+    _is_whole = False  # a wrong parameter ends the constructor; what is there is destroyed
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__(
+            'mapper', automatically_declare_parameters_from_overrides=True, **node_options
+        )
+        self.live_map: LiveMapper | None = None
+        self.settings = SettingsFromParameters(self, own=_OWN)
+        self.create_map = own_parameter(self, 'create_map', True)
+        own_parameter(self, 'traverse', '')
+        self.beside = MappingInput(self)
+        self.input = CameraInput(
+            self, self._serve, own_parameter(self, 'image_is_rectified', False)
+        )
+        self.in_use = threading.RLock()  # whoever holds it may use the map; load_map replaces it
+        self.num_added, self.last_reason = 0, ''
+        self.loops = LoopPublisher(self)
+        self.keyframes = self.create_publisher(KeyframeAdded, '~/keyframes', _RELIABLE)
+        self.diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', _RELIABLE)
+        self.create_timer(1.0, self._report)
+        map_root = own_parameter(self, 'map_root', '')
+        self.map_services = MapServices(self, map_root, self.place_map, self.load_map)
+        self.keyframe_services = MapperServices(self)
+        self._is_whole = True
+
+    @property
+    def traverse(self) -> str:
+        """The name of this drive; it may be set while the node runs. Raises ConfigError."""
+        return str(own_parameter(self, 'traverse', ''))
+
+    @property
+    def camera(self) -> Camera | None:
+        """The calibration, if a usable one has been heard."""
+        camera = self.input.camera
+        return camera if camera is not None and camera.width_px else None
+
+    def place_map(self) -> PlaceMap | None:
+        """The map in use."""
+        return self.live_map.place_map if self.live_map else None
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open or create the map, and run the network once so that it is warm."""
+        try:
+            self.close()  # what an earlier, failed configure left
+            self.live_map = live_map = self._load()
+            bridge.cv_bridge()  # its check takes a moment: now, not at the first image
+            live_map.maker.make(Shot(np.zeros((64, 64, 3), np.uint8)), 'warm')
+            self.loops.open(live_map)
+        except Exception as error:  # rclpy itself would swallow it without a word
+            told = str(error) if isinstance(error, CerfeVPRError) else traceback.format_exc()
+            self.get_logger().error(told)
+            self.close()
+            return TransitionCallbackReturn.FAILURE
+        self.map_services.configured(live_map.place_map.folder)
+        self.get_logger().info(_opened(live_map))
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen to the camera, and to what comes beside it."""
+        assert self.live_map is not None
+        self.beside.start(self.live_map.config.mapping)
+        self.input.start()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; the map stays open, for the services."""
+        self._stop_listening()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the map."""
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close everything."""
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Close everything first."""
+        if self._is_whole:
+            self.close()
+        super().destroy_node()
+
+    def close(self) -> None:
+        """Stop listening and close the map; may be called twice."""
+        self._stop_listening()
+        with self.in_use:
+            self.loops.close()
+            if self.live_map is not None:
+                self.live_map.close()
+                self.live_map = None
+                self.settings.unlock()
+
+    def load_map(self, folder: Path) -> None:
+        """Go on with another map. Raises CerfeVPRError, and keeps the old one."""
+        values = self.settings.given() | {'map.path': str(folder)}
+        new = LiveMapper.load(folder, create=False, overrides=values)
+        with self.in_use:
+            self.loops.open(new)
+            old, self.live_map = self.live_map, new
+            if old is not None:
+                old.close()
+        self.settings.in_use(running_settings(new.config))
+
+    def told(self, added: Added, header: Header) -> None:
+        """Publish a new keyframe, which is on disk, and look for a loop that it closes."""
+        self.num_added += 1
+        self.loops.take(added, header)
+        assert self.live_map is not None and added.keyframe is not None
+        map_id = self.live_map.place_map.manifest.map_id
+        try:
+            self.keyframes.publish(keyframe_added_to_msg(added, header, map_id))
+        except Exception:
+            if self.context.ok():  # else the node was told to stop meanwhile
+                raise
+
+    def _load(self) -> LiveMapper:
+        values = self.settings.given()
+        path = values.get('map.path', '')
+        if not isinstance(path, str):
+            raise ConfigError(f'wrong setting map.path = {path!r}: expected text; quote it')
+        if not path:
+            raise MapError('no map: set map.path (launch argument map:=DIR) to its folder')
+        live_map = LiveMapper.load(Path(path).expanduser(), self.create_map, overrides=values)
+        self.settings.in_use(running_settings(live_map.config))
+        return live_map
+
+    def _serve(self, image: RGB, header: Header, clock: StageClock) -> None:
+        reason = self._map(image, header, clock)
+        self.last_reason = reason or self.last_reason
+        self.input.record.answered(clock.stage_ms)
+
+    def _map(self, image: RGB, header: Header, clock: StageClock) -> str:
+        """Why the image is no keyframe; empty if it became one."""
+        assert self.live_map is not None
+        if self.live_map.config.mapping.keyframes == 'service':
+            return 'mapping.keyframes is service: only ~/add_keyframe adds'
+        stamp_ns = stamp_to_ns(header.stamp)
+        pose = self.beside.pose(stamp_ns) if self.beside.source != 'none' else None
+        if pose is None and self.beside.source != 'none':
+            return self._lacks(f'no pose on {self.beside.source} at its stamp')
+        if reason := self.live_map.reason_against(Moment(stamp_ns, pose)):
+            return reason
+        depth_m = self.beside.depth(stamp_ns) if self.beside.use_depth else None
+        if depth_m is None and self.beside.use_depth:
+            return self._lacks('no depth image at its stamp')
+        clock.stop('wait')
+        with self.in_use:
+            shot = Shot(image, stamp_ns, pose, self.camera, depth_m)
+            added = self.live_map.add(shot, self.traverse)
+            clock.stop('add')
+            self.told(added, header)
+        return ''
+
+    def _lacks(self, what: str) -> str:
+        self.get_logger().warning(f'image not added: {what}', throttle_duration_sec=5.0)
+        return what
+
+    def _stop_listening(self) -> None:
+        self.input.stop()
+        self.beside.stop()
+
+    def _report(self) -> None:
+        place_map, about = self.place_map(), {}
+        if place_map is not None:
+            about = self.loops.about() | {
+                'map': str(place_map.folder),
+                'map id': place_map.manifest.map_id,
+                'keyframes in the map': str(len(place_map)),
+                'keyframes added': str(self.num_added),
+                'last reason for no keyframe': self.last_reason or '-',
+            }
+        name = self.get_fully_qualified_name().lstrip('/')
+        listens = self.input.is_listening
+        msg = to_msg(name, self.input.record, self.input.num_dropped, about, listens)
+        msg.header.stamp = self.get_clock().now().to_msg()
+        self.diagnostics.publish(msg)
+
+
+def _opened(live_map: LiveMapper) -> str:
+    place_map, config = live_map.place_map, live_map.config
+    keeps = f'keeps {config.verification.detector} keypoints' if live_map.maker.detector else ''
+    return f'{len(place_map)} keyframes in {place_map.folder}, method {config.method}, ' + (
+        keeps or 'keeps no keypoints: no poses, no verified matches'
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node until it is told to stop; 1 if it cannot start."""
+    return run_lifecycle('mapper', Mapper, arguments)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
