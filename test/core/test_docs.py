@@ -34,6 +34,7 @@ def commands(page: Path) -> list[str]:
         'ablate.md',
         'relocalize.md',
         'sequence.md',
+        'decisions.md',
         'loop_closure.md',
         'robot.md',
         'hooks/rtabmap.md',
