@@ -164,7 +164,7 @@ def call(program: Path, map_folder: Path, dim: int, channels: int) -> tuple[int,
     values = [str(v) for v in picture(4, 8, 8).reshape(-1, 3)[:50, ::-1].ravel()]
     command = [program, SCRIPT, dim, channels, 64, 48, *values]
     done = subprocess.run(
-        [*map(str, command)], env=environment, capture_output=True, text=True, timeout=100
+        [*map(str, command)], env=environment, capture_output=True, text=True, timeout=300
     )
     return done.returncode, done.stdout, done.stderr
 
