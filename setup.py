@@ -47,7 +47,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['cerfevpr_core*', 'cerfevpr_ros*']),
-    package_data={'': ['py.typed', '*.html.j2', '*.yaml', '*.safetensors']},
+    package_data={'': ['py.typed', '*.html.j2', '*.yaml', '*.safetensors', '*.hpp']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
@@ -81,6 +81,7 @@ setup(
             'cerfevpr = cerfevpr_core.cli:main',
             'localizer = cerfevpr_ros.localizer:main',
             'mapper = cerfevpr_ros.mapper:main',
+            'pose_bridge = cerfevpr_ros.pose_bridge:main',
             'replay = cerfevpr_ros.replay:main',
         ],
     },

@@ -24,6 +24,7 @@ from cerfevpr_core.model import (
     load_model,
 )
 from cerfevpr_core.trained import settled
+from cerfevpr_core.universal import universal_fit
 from cerfevpr_core.variants import VariantMaker
 
 Descriptor = NDArray[np.float32]
@@ -111,6 +112,17 @@ class Describer:
     def load_fitted(self, fitted: Mapping[str, NDArray[np.floating]]) -> None:
         """Take what was fitted when the map was built."""
         self.model.load_fitted(fitted)
+
+    def load_universal(self) -> None:
+        """Take what was fitted on other places, for a map that starts without images.
+
+        Raises MapError for a method that needs a map's own, WeightsError for a descriptor for
+        which there is no such fit. Nothing happens where nothing is fitted.
+        """
+        if self.needs_fit:
+            fitted = universal_fit(self.config)
+            self.model.load_universal(fitted)
+            self.__dict__.pop('descriptor_dim', None)
 
     @torch.inference_mode()
     def _see(self, variants: torch.Tensor) -> Description:

@@ -25,6 +25,10 @@ class MapGoneError(MapError):
     """A map that was removed, or replaced by another, while it was open."""
 
 
+class UncalibratedError(MapError):
+    """A map that gives too few examples to say how sure its answers are."""
+
+
 class WeightsError(CerfeVPRError):
     """Pretrained weights cannot be found or do not fit the network."""
 

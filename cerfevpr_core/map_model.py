@@ -10,7 +10,7 @@ from typing import Any
 from cerfevpr_core.config import Config, model_settings, settings
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.errors import MapError, WeightsError
-from cerfevpr_core.place_map import Manifest, PlaceMap
+from cerfevpr_core.place_map import FIT, UNIVERSAL, Manifest, PlaceMap
 from cerfevpr_core.place_map.store import KeyframeStore
 
 
@@ -73,6 +73,22 @@ def new_manifest(describer: Describer, verifies: bool = False) -> Manifest:
     for name in ('detector', 'weights', 'num_keypoints', 'detect_px'):
         parts[f'verification.{name}'] = getattr(config.verification, name)
     return Manifest(describer.fingerprint, parts, describer.descriptor_dim, describer.fitted())
+
+
+def create_live_map(folder: Path, config: Config, verifies: bool | None = None) -> None:
+    """An empty map that a robot fills while it drives.
+
+    Its keyframes keep keypoints if `verifies`; by default unless verification.mode is `never`.
+    Raises MapError for a method that must see the images first, and where there is a map already.
+    """
+    describer = Describer(config)
+    describer.load_universal()
+    if verifies is None:
+        verifies = config.verification.mode != 'never'
+    manifest = new_manifest(describer, verifies)
+    if manifest.fitted:
+        manifest = replace(manifest, settings=dict(manifest.settings) | {FIT: UNIVERSAL})
+    PlaceMap.create(folder, manifest, config.map.index).close()
 
 
 def _plain(value: Any) -> Any:

@@ -89,6 +89,12 @@ class CerfeVPR(nn.Module):
         }
         return found if words is None else found | {'words': words.detach().cpu().numpy().copy()}
 
+    def load_universal(self, fitted: Mapping[str, NDArray[np.floating]]) -> None:
+        """Take what was fitted on other places, which is all but the basis. Raises MapError."""
+        projection = self.encoder.projection
+        assert isinstance(projection, MapProjection)
+        self.load_fitted(dict(fitted) | {'basis': np.zeros((0, projection.basis_shape[1]))})
+
     def load_fitted(self, fitted: Mapping[str, NDArray[np.floating]]) -> None:
         """Take what was fitted when the map was built. Raises MapError if it does not fit."""
         projection = self.encoder.projection

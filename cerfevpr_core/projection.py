@@ -40,7 +40,8 @@ class MapProjection(nn.Module):
     descriptors, so that up to E keyframes lose nothing between themselves, where one fitted
     elsewhere loses what makes this place special. Directions that are left over are random: what
     a robot adds later is still told apart, as well as that many random numbers can (Johnson and
-    Lindenstrauss).
+    Lindenstrauss). A map that starts empty has no such stage: with a basis of no rows all numbers
+    stay, (B, T * d).
     """
 
     def __init__(self, config: EncoderConfig, num_cells: int, num_words: int, dim: int) -> None:
@@ -56,15 +57,11 @@ class MapProjection(nn.Module):
         self.basis: Tensor
         self.register_buffer('narrow', torch.eye(dim).repeat(2, 1, 1), persistent=False)
         self.register_buffer('basis', torch.zeros(0, narrow_dim), persistent=False)
-
-    @property
-    def fitted(self) -> bool:
-        """Whether there is a basis."""
-        return len(self.basis) > 0
+        self.fitted = False
 
     def forward(self, tokens: Tensor) -> Tensor:
         joined = self._joined(tokens)
-        if not self.fitted:
+        if not len(self.basis):
             return joined
         # Reading the basis is what this costs: in half precision it stays in a CPU's cache.
         return F.normalize(F.linear(joined.half(), self.basis).float(), dim=1)
@@ -90,7 +87,8 @@ class MapProjection(nn.Module):
 
     def load(self, narrow: NDArray[np.floating], basis: NDArray[np.floating]) -> None:
         """Take what was fitted before. Raises MapError for another size."""
-        if narrow.shape != self.narrow_shape or basis.shape != self.basis_shape:
+        whole = (0, self.basis_shape[1])
+        if narrow.shape != self.narrow_shape or basis.shape not in (self.basis_shape, whole):
             raise MapError(
                 f'the map has a projection of {narrow.shape} and {basis.shape}, expected '
                 f'{self.narrow_shape} and {self.basis_shape}; build the map again'
@@ -99,6 +97,8 @@ class MapProjection(nn.Module):
         narrow, basis = (np.ascontiguousarray(each, np.float16) for each in (narrow, basis))
         self.narrow = torch.from_numpy(narrow).float().to(self.narrow.device)
         self.basis = torch.from_numpy(basis).to(self.basis.device)
+        self.descriptor_dim = len(basis) or basis.shape[1]
+        self.fitted = True
 
     def _joined(self, tokens: Tensor) -> Tensor:
         """All cells as one unit vector, all words as another, both weighted: (B, T * d)."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from cerfevpr_core.config import Config, load_config
+from cerfevpr_core.decision import Decider, Decision
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.images import Image
@@ -20,14 +20,6 @@ from cerfevpr_core.reranking import rerank_first
 from cerfevpr_core.sequence import Motion, SequenceFilter
 from cerfevpr_core.verification import PoseEstimate
 from cerfevpr_core.view import View
-
-
-class Decision(IntEnum):
-    """The numbers are those of the message."""
-
-    UNKNOWN = 0
-    MATCH = 1
-    AMBIGUOUS = 2
 
 
 @dataclass(frozen=True)
@@ -68,6 +60,7 @@ class PlaceRecognizer:
         kept = place_map.manifest.settings.get('verification.mode', 'never')
         verifies = config.verification.mode != 'never' and kept == 'always'
         self.relocalizer = Relocalizer(config.verification, place_map) if verifies else None
+        self.decider = Decider.of_map(config.decision, config.map.min_similarity, place_map)
 
     @staticmethod
     def load(
@@ -114,16 +107,18 @@ class PlaceRecognizer:
             clock.stop('rerank')
         nowhere = None
         if sequence is not None:
-            followed = sequence.follow(view.descriptor, candidates, motion)
-            candidates, nowhere = self._with_landmarks(view, followed.candidates), followed.nowhere
+            candidates, nowhere = self._follow(view, candidates, sequence, motion)
             clock.stop('sequence')
         found = Relocalized(candidates)
         if self.relocalizer is not None:
             found = self.relocalizer.relocalize(image, camera, candidates)
             clock.stop('verify')
+        decided = self.decider.decide(found.candidates)
+        if self.decider.calibration is not None:
+            clock.stop('decide')
         return Recognition(
-            self._decide(found.candidates),
-            found.candidates[:top_k],
+            decided.decision,
+            decided.candidates[:top_k],
             self.place_map.manifest.map_id,
             self.describer.fingerprint,
             clock.stage_ms,
@@ -134,18 +129,24 @@ class PlaceRecognizer:
 
     def sequence(self) -> SequenceFilter | None:
         """A new belief for one stream of images in order; None where settings say never."""
-        config = self.config.sequence
-        return None if config.mode == 'never' else SequenceFilter(config, self.place_map)
+        config, traverses = self.config.sequence, self.config.map.traverses
+        if config.mode == 'never':
+            return None
+        return SequenceFilter(config, self.place_map, traverses)
 
     def describe(self, image: Image) -> View:
         """The view that later stages work on."""
         seen = self.describer.see(image)
         return View(image, seen.descriptor, self.describer.selector.select(seen.patches))
 
-    def rank(self, view: View, top_k: int) -> list[Candidate]:
+    def rank(
+        self, view: View, top_k: int, sequence: SequenceFilter | None = None
+    ) -> list[Candidate]:
         """The candidates of a view in the order of `recognize`, which also verifies them."""
-        candidates = self._search(view, top_k)
-        return self._rerank(view, candidates)
+        candidates = self._rerank(view, self._search(view, top_k))
+        if sequence is None:
+            return candidates
+        return self._follow(view, candidates, sequence, None)[0]
 
     def choose_traverses(self, names: tuple[str, ...]) -> None:
         """Search these alone from now on; none: all. Raises MapError for an unknown one."""
@@ -168,6 +169,17 @@ class PlaceRecognizer:
         """The first ones by their landmarks; what was found beyond them stays behind."""
         return rerank_first(view, candidates, self.place_map, self.config.landmarks)
 
+    def _follow(
+        self,
+        view: View,
+        candidates: list[Candidate],
+        sequence: SequenceFilter,
+        motion: Motion | None,
+    ) -> tuple[list[Candidate], float]:
+        """In the order of the belief, and the chance to be in no place of the map."""
+        followed = sequence.follow(view.descriptor, candidates, motion)
+        return self._with_landmarks(view, followed.candidates), followed.nowhere
+
     def _with_landmarks(self, view: View, candidates: list[Candidate]) -> list[Candidate]:
         """Match the first ones that came in by the sequence; the order stays."""
         first = max(self.config.map.top_k, self.config.verification.num_candidates)
@@ -176,12 +188,6 @@ class PlaceRecognizer:
             return candidates
         matched = {c.keyframe_id: c for c in self._rerank(view, new)}
         return [matched.get(c.keyframe_id, c) for c in candidates]
-
-    def _decide(self, candidates: list[Candidate]) -> Decision:
-        # Without a calibration there is no probability: only a floor that the user may set.
-        if not candidates or candidates[0].similarity < self.config.map.min_similarity:
-            return Decision.UNKNOWN
-        return Decision.MATCH
 
 
 class StageClock:

@@ -52,7 +52,7 @@ class Relocalizer:
         candidates: Sequence[Candidate],
     ) -> Relocalized:
         """Verify the first candidates of an image; their regions say where to match."""
-        around = {c.keyframe_id: self._neighbours(c) for c in candidates}
+        around = {c.keyframe_id: self.neighbours(c) for c in candidates}
         keypoints = self.detector.detect(image)
         return self.verify(keypoints, image.shape[:2], camera, candidates, around)
 
@@ -89,7 +89,8 @@ class Relocalizer:
             [*verified, *candidates[len(verified) :]], found.pose, found.pose_reason
         )
 
-    def _neighbours(self, candidate: Candidate) -> list[int]:
+    def neighbours(self, candidate: Candidate) -> list[int]:
+        """The keyframes whose points may join those of a candidate."""
         number, turn_deg = self.config.num_neighbours, self.config.max_neighbour_turn_deg
         return self.place_map.neighbours(candidate, number, turn_deg)
 

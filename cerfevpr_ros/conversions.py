@@ -7,7 +7,7 @@ from array import array
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Quaternion
+from geometry_msgs.msg import Point, PoseWithCovariance, Quaternion, Transform, Vector3
 from geometry_msgs.msg import Pose as PoseMsg
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 from cerfevpr_core.errors import CerfeVPRError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.pixel_formats import RGB, Depth, decode_compressed, decode_depth, decode_raw
+from cerfevpr_core.uncertain_pose import UncertainPose
 from cerfevpr_ros import bridge
 
 _NS = 1_000_000_000
@@ -73,6 +74,33 @@ def pose_from_msg(msg: PoseMsg) -> Pose:
             'check that its publisher fills in the orientation'
         )
     return Pose(position_m, (x / norm, y / norm, z / norm, w / norm))
+
+
+def uncertain_pose_from_msg(msg: PoseWithCovariance) -> UncertainPose:
+    """A pose with its covariance (6, 6). Raises CerfeVPRError for numbers that are none."""
+    covariance = np.array(msg.covariance, np.float64).reshape(6, 6)
+    if not np.isfinite(covariance).all():
+        raise CerfeVPRError('the covariance has NaN or infinity, expected finite numbers')
+    return UncertainPose(pose_from_msg(msg.pose), covariance)
+
+
+def uncertain_pose_to_msg(pose: UncertainPose) -> PoseWithCovariance:
+    """A message of a pose with its covariance."""
+    covariance = [float(value) for value in pose.covariance.ravel()]
+    return PoseWithCovariance(pose=pose_to_msg(pose.pose), covariance=covariance)
+
+
+def pose_to_transform(pose: Pose) -> Transform:
+    """The transform that takes points of the body to the frame."""
+    msg = pose_to_msg(pose)
+    at = Vector3(x=msg.position.x, y=msg.position.y, z=msg.position.z)
+    return Transform(translation=at, rotation=msg.orientation)
+
+
+def transform_to_pose(msg: Transform) -> Pose:
+    """The body in the frame. Raises CerfeVPRError as for a pose."""
+    at = Point(x=msg.translation.x, y=msg.translation.y, z=msg.translation.z)
+    return pose_from_msg(PoseMsg(position=at, orientation=msg.rotation))
 
 
 def camera_from_msg(msg: CameraInfo, rectified: bool = False) -> Camera:

@@ -20,21 +20,32 @@ from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
 from cerfevpr_core.pixel_formats import RGB
 from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.recognizer import PlaceRecognizer, Recognition, StageClock
+from cerfevpr_core.sequence import ImageStream
 from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
 from cerfevpr_ros import bridge
 from cerfevpr_ros.camera_input import CameraInput
-from cerfevpr_ros.conversions import image_from_msg
+from cerfevpr_ros.conversions import image_from_msg, stamp_to_ns
 from cerfevpr_ros.diagnostics import about_map, to_msg
 from cerfevpr_ros.map_services import MapServices
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
+from cerfevpr_ros.pose_input import PoseInput
 from cerfevpr_ros.program import run_lifecycle
 from cerfevpr_ros.results import candidates_to_msg, matches_to_msg, pose_to_stamped_msg
 from cerfevpr_ros.watching import Watching
 
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
-_OWN = frozenset({'autostart', 'map_frame', 'map_root', 'image_is_rectified'})
+_OWN = frozenset(
+    {
+        'autostart',
+        'camera_in_base',
+        'image_is_rectified',
+        'map_frame',
+        'map_root',
+        'pose_source',
+    }
+)
 
 
 class Localizer(LifecycleNode):
@@ -53,6 +64,8 @@ class Localizer(LifecycleNode):
         self.input = CameraInput(
             self, self._serve, own_parameter(self, 'image_is_rectified', False)
         )
+        self.odometry = PoseInput(self)
+        self.stream = ImageStream(None)
         self._recognizing = threading.Lock()  # the worker and the service share the model
         self.matches = self.create_lifecycle_publisher(
             PlaceMatchArray, '~/place_matches', _RELIABLE
@@ -79,6 +92,7 @@ class Localizer(LifecycleNode):
         new = PlaceRecognizer.load(folder, overrides=values, may_be_empty=True)
         with self._recognizing:
             old, self.recognizer = self.recognizer, new
+            self.stream = ImageStream(new.sequence())
             if old is not None:
                 old.close()
         self.settings.in_use(running_settings(new.config))
@@ -108,15 +122,17 @@ class Localizer(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen to the camera."""
+        """Listen to the camera, with no belief yet where it is."""
+        assert self.recognizer is not None
+        self.stream = ImageStream(self.recognizer.sequence())
+        self.odometry.start(self.recognizer.config.mapping)
         self.watching.start()
         self.input.start()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; the map stays loaded."""
-        self.input.stop()
-        self.watching.stop()
+        self._stop_listening()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -137,17 +153,22 @@ class Localizer(LifecycleNode):
 
     def close(self) -> None:
         """Stop listening and close the map; may be called twice."""
-        self.input.stop()
-        self.watching.stop()
+        self._stop_listening()
         if self.recognizer is not None:
             self.recognizer.close()
             self.recognizer = None
             self.settings.unlock()
 
+    def _stop_listening(self) -> None:
+        self.input.stop()
+        self.odometry.stop()
+        self.watching.stop()
+
     def _on_traverses(self, config: Config) -> None:
         if self.recognizer is not None:
             with self._recognizing:
                 self.recognizer.choose_traverses(config.map.traverses)
+                self.stream = ImageStream(self.recognizer.sequence())
 
     def _load(self) -> PlaceRecognizer:
         values = self.settings.given()
@@ -165,10 +186,15 @@ class Localizer(LifecycleNode):
         return recognizer
 
     def _serve(self, image: RGB, header: Header, clock: StageClock) -> None:
+        stamp_ns = stamp_to_ns(header.stamp)
+        pose = self.odometry.pose(stamp_ns, may_wait=False)
         with self._recognizing:
             recognizer = self.recognizer  # in here: load_map may replace it
             assert recognizer is not None
-            found = recognizer.recognize(image, camera=self.input.camera)
+            motion = self.stream.motion_to(stamp_ns, pose)
+            found = recognizer.recognize(
+                image, None, self.input.camera, self.stream.belief, motion
+            )
         found.stage_ms.update(clock.stage_ms)
         self._publish(found, header)
         posed, reason = found.pose is not None, found.pose_reason or ''

@@ -32,6 +32,16 @@ def generate_launch_description() -> LaunchDescription:
                 default_value='',
                 description='empty: camera_info beside the image topic, as image_transport has it',
             ),
+            DeclareLaunchArgument(
+                'odom',
+                default_value='',
+                description='nav_msgs/Odometry topic; empty: motion is guessed from the images',
+            ),
+            DeclareLaunchArgument(
+                'camera_in_base',
+                default_value='',
+                description='x y z qx qy qz qw; empty: the odometry is of the camera',
+            ),
             DeclareLaunchArgument('params_file', default_value=default_params),
             DeclareLaunchArgument('namespace', default_value=''),
             DeclareLaunchArgument(
@@ -61,6 +71,12 @@ def _localizer(context, *args, **kwargs):
         'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
         'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
     }
+    odom = LaunchConfiguration('odom').perform(context)
+    if odom:  # else a params_file may say where motion comes from
+        own['pose_source'] = ParameterValue('odom', value_type=str)
+    camera_in_base = LaunchConfiguration('camera_in_base').perform(context)
+    if camera_in_base:
+        own['camera_in_base'] = ParameterValue(camera_in_base, value_type=str)
     node = LifecycleNode(
         package='cerfevpr_ros',
         executable='localizer',
@@ -71,6 +87,7 @@ def _localizer(context, *args, **kwargs):
             ('image', image),
             ('image/compressed', f'{image}/compressed'),
             ('camera_info', camera_info),
+            ('odom', odom or 'odom'),
         ],
         output='screen',
     )

@@ -78,7 +78,7 @@ def _mapper(context, *args, **kwargs):
         'map.path': ParameterValue(LaunchConfiguration('map'), value_type=str),
         'traverse': ParameterValue(LaunchConfiguration('traverse'), value_type=str),
         'pose_source': ParameterValue(source, value_type=str),
-        'use_depth': ParameterValue('true' if given('depth') else 'false', value_type=bool),
+        'use_depth': bool(given('depth')),
         'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
         'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
     }

@@ -14,6 +14,7 @@ from cerfevpr_core.cli import (
     bench,
     draw,
     evaluate,
+    hooks,
     landmarks,
     localize,
     maps,
@@ -63,6 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('-v', '--verbose', action='store_true', help='say what is being done')
     commands = parser.add_subparsers(title='commands', required=True, metavar='COMMAND')
     parts = (weights, maps, localize, evaluate, variants, landmarks, train, ablate, bench, draw)
-    for part in parts:
+    for part in (*parts, hooks):
         part.add_commands(commands)
     return parser

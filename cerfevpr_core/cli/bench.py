@@ -1,4 +1,4 @@
-"""cerfevpr bench relocalization|landmarks|poses|loop-closure."""
+"""cerfevpr bench relocalization|landmarks|poses|loop-closure|sequence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from cerfevpr_core.cli import bench_loops, bench_poses
+from cerfevpr_core.cli import bench_decisions, bench_loops, bench_poses, bench_sequence
 from cerfevpr_core.cli.options import add_settings, config_of, track, typed, write_json
 from cerfevpr_core.config import settings
 from cerfevpr_core.errors import ConfigError
@@ -43,6 +43,8 @@ def add_commands(commands: Any) -> None:
     add_settings(landmarks)
     landmarks.set_defaults(run=_landmarks)
     bench_poses.add_command(actions)
+    bench_sequence.add_command(actions)
+    bench_decisions.add_command(actions)
     bench_loops.add_command(actions)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cerfevpr_core.cli.options import add_settings, config_of, track, typed, write_json
 from cerfevpr_core.config import settings
+from cerfevpr_core.errors import ConfigError, ImageError
 
 if TYPE_CHECKING:
     from cerfevpr_core.config import Config
@@ -50,6 +51,11 @@ def _loops(options: argparse.Namespace) -> None:
     describer = _describer(options, config)
     with TemporaryDirectory(prefix='cerfevpr-') as folder:
         driven = drive(frames, camera, describer, Path(folder) / 'map', config, track)
+    if truth is not None and frames.left_out:
+        raise ImageError(
+            f'{len(frames.left_out)} images cannot be read, and the truth counts them: take them '
+            'out of both'
+        )
     told = sum(each.answer.closure is not None for each in driven.asked)
     found = sum(each.answer.found is not None for each in driven.asked)
     print(f'{len(driven.asked)} images: {found} close a loop, {told} closures are told')
@@ -71,7 +77,6 @@ def _loops(options: argparse.Namespace) -> None:
 def _describer(options: argparse.Namespace, config: Config) -> Describer:
     from cerfevpr_core.data.frames import FolderFrames
     from cerfevpr_core.describer import Describer
-    from cerfevpr_core.errors import ConfigError
     from cerfevpr_core.mapping import fit
 
     describer = Describer(config)

@@ -26,6 +26,12 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         '--unordered', action='store_true', help='the images are no sequence: each by itself'
     )
+    parser.add_argument(
+        '--frame-tolerance',
+        type=int,
+        metavar='K',
+        help='numbers in names tell the truth for the report: right within K of each other',
+    )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write every answer')
     parser.add_argument('--report', type=Path, metavar='DIR', help='write report.html')
     add_settings(parser)
@@ -57,17 +63,22 @@ def _localize(options: argparse.Namespace) -> None:
         left_out = frames.left_out if isinstance(frames, FolderFrames) else {}
         write_json(as_json(options.map, recognizer, answers, left_out), options.json)
     if options.report:
-        _report(recognizer, answers, options.report / 'report.html')
+        _report(recognizer, answers, options.frame_tolerance, options.report / 'report.html')
     recognizer.close()
 
 
-def _report(recognizer: PlaceRecognizer, answers: list[Answer], file: Path) -> None:
+def _report(
+    recognizer: PlaceRecognizer, answers: list[Answer], tolerance: int | None, file: Path
+) -> None:
     from cerfevpr_core.config import settings
     from cerfevpr_core.evaluation.report import report_from_localization, write_report
 
     used = settings(recognizer.config)
     write_report(
-        report_from_localization(recognizer, answers, settings=used, command=typed()), file
+        report_from_localization(
+            recognizer, answers, tolerance=tolerance, settings=used, command=typed()
+        ),
+        file,
     )
     print(f'report -> {file}')
 

@@ -1,4 +1,4 @@
-"""cerfevpr map build|info|check|add."""
+"""cerfevpr map build|info|check|add|calibrate."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from cerfevpr_core.cli import map_changes
 from cerfevpr_core.cli.beside import add_beside, extras_of
 from cerfevpr_core.cli.options import add_images, add_settings, config_of, frames_of, track
-from cerfevpr_core.errors import DamagedMapError
+from cerfevpr_core.errors import DamagedMapError, UncalibratedError
+from cerfevpr_core.place_map import FIT, UNIVERSAL, Manifest, calibration
 from cerfevpr_core.place_map.store import KeyframeStore
 
 
@@ -29,12 +31,17 @@ def add_commands(commands: Any) -> None:
         add_beside(each)
         each.add_argument('--traverse', default='', metavar='NAME', help='as day or 2026-03-01')
         add_settings(each)
+    calibrate = actions.add_parser('calibrate', help='fit how sure its answers are, on the map')
+    calibrate.add_argument('map', type=Path, metavar='MAP')
+    add_settings(calibrate)
+    calibrate.set_defaults(run=_calibrate)
     info = actions.add_parser('info', help='what a map holds')
     info.set_defaults(run=_info)
     check = actions.add_parser('check', help='look for damage; exit code 1 if there is any')
     check.set_defaults(run=_check)
     for each in (info, check):
         each.add_argument('map', type=Path, metavar='MAP')
+    map_changes.add_actions(actions)
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -42,8 +49,31 @@ def _build(options: argparse.Namespace) -> None:
 
     extras = extras_of(options)
     frames = frames_of(options)
-    count = build_map(frames, options.out, config_of(options), extras, track)
+    config = config_of(options)
+    count = build_map(frames, options.out, config, extras, track)
     print(f'{count} keyframes -> {options.out}{_skipped(len(frames) - count)}')
+    if config.decision.calibrate == 'auto':
+        try:
+            _calibrate_map(options.out, options)
+        except UncalibratedError as error:  # the map is whole without it
+            print(f'not calibrated, so its answers have no probability: {error}')
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    _calibrate_map(options.map, options)
+
+
+def _calibrate_map(folder: Path, options: argparse.Namespace) -> None:
+    from cerfevpr_core.calibration.fit import calibrate
+    from cerfevpr_core.recognizer import PlaceRecognizer
+
+    recognizer = PlaceRecognizer.load(folder, options.config, tuple(options.assignments))
+    try:
+        made = calibrate(recognizer, track)
+    finally:
+        recognizer.close()
+    error = made.quality['calibration_error']
+    print(f'calibrated with {made.num_examples} questions, calibration error {error:.3f}')
 
 
 def _add(options: argparse.Namespace) -> None:
@@ -66,6 +96,7 @@ def _add(options: argparse.Namespace) -> None:
 def _info(options: argparse.Namespace) -> None:
     with closing(KeyframeStore.open(options.map)) as store:
         manifest, keyframes = store.manifest, store.everything()
+        calibrated = calibration.age(store)
     num_posed = sum(k.pose is not None for k in keyframes)
     traverses = sorted({k.traverse for k in keyframes if k.traverse})
     size_mb = sum(f.stat().st_size for f in options.map.iterdir()) / 1e6
@@ -78,13 +109,29 @@ def _info(options: argparse.Namespace) -> None:
         'method': manifest.settings['method'],
         'backbone': manifest.settings['backbone.name'],
         'descriptor': f'{manifest.descriptor_dim} dimensions',
+        'fitted': _fit(manifest),
         'landmarks': manifest.settings['landmarks.selection'],
         'keypoints': _keypoints(manifest.settings),
+        'calibration': _calibration(calibrated),
         'fingerprint': manifest.fingerprint,
         'size': f'{size_mb:.1f} MB',
     }
     for name, value in rows.items():
         print(f'{name:12} {value}')
+
+
+def _fit(manifest: Manifest) -> str:
+    if not manifest.fitted:
+        return 'nothing'
+    if manifest.settings.get(FIT) == UNIVERSAL:
+        return 'on other places (`map reembed` fits to the images of the map)'
+    return 'to the images of the map'
+
+
+def _calibration(age: int | None) -> str:
+    if age is None:
+        return 'none'
+    return f'{age} keyframes added or removed since' if age else 'of the map as it is'
 
 
 def _keypoints(settings: Mapping[str, Any]) -> str:

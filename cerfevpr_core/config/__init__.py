@@ -1,5 +1,6 @@
 """Every setting: one typed tree with defaults, filled from YAML, `--set` and ROS parameters."""
 
+from cerfevpr_core.config.decision import DecisionConfig
 from cerfevpr_core.config.landmarks import SELECTIONS, LandmarksConfig, LlnConfig, Selection
 from cerfevpr_core.config.load import (
     config_from_settings,
@@ -39,6 +40,7 @@ __all__ = [
     'AdapterConfig',
     'BackboneConfig',
     'Config',
+    'DecisionConfig',
     'DescriptorConfig',
     'EncoderConfig',
     'FusionConfig',

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
+from cerfevpr_core.config.decision import DecisionConfig
 from cerfevpr_core.config.landmarks import LandmarksConfig, LlnConfig
 from cerfevpr_core.config.loop import LoopConfig
 from cerfevpr_core.config.mapping import MappingConfig
@@ -127,6 +128,7 @@ class DescriptorConfig:
     """The trained descriptor of the method cerfevpr."""
 
     weights: str = ''  # a file of `cerfevpr train descriptor`; empty: the one that ships
+    universal: str = ''  # its fit for maps that start empty; empty: the one that ships
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -228,6 +230,7 @@ class Config:
     verification: VerificationConfig = field(default_factory=VerificationConfig)
     mapping: MappingConfig = field(default_factory=MappingConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

@@ -14,8 +14,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from cerfevpr_core.calibration.reliability import Bin, error_of
 from cerfevpr_core.errors import ConfigError
-from cerfevpr_core.evaluation import place_plots, plots
+from cerfevpr_core.evaluation import decision_plots, place_plots, plots
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.metrics import RECALL_AT
 from cerfevpr_core.evaluation.pairs import STATES, UNKNOWN, Pair, shrunk
@@ -54,6 +55,7 @@ class Report:
     facts: Sequence[tuple[str, str]] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     command: str = ''
+    reliability: Mapping[str, Sequence[Bin]] = field(default_factory=dict)  # by mixture asked
 
 
 class Plot(NamedTuple):
@@ -86,6 +88,7 @@ def write_report(report: Report, file: Path) -> None:
         rows=methods_table(report.methods),
         curves=_curves(report),
         places=_places(report),
+        decisions=_decisions(report),
         times=_times(report),
         stages=_stage_rows(report.stage_ms or {}),
         words={'right': ('✓', 'right'), 'wrong': ('✗', 'wrong'), 'unknown': report.unknown},
@@ -176,6 +179,22 @@ def _places(report: Report) -> list[Plot]:
         alt = '{} queries by {} keyframes.'.format(*report.similarity.shape)
         shown.append(_plot('Similarity of queries and keyframes', alt, 'similarity', figure))
     return shown
+
+
+def _decisions(report: Report) -> list[Plot]:
+    known = {name: bins for name, bins in report.reliability.items() if bins}
+    if not known:
+        return []
+    errors = [f'{name} {error_of(bins):.3f}' for name, bins in known.items()]
+    alt = f'Expected calibration error: {", ".join(errors)}.'
+    return [
+        _plot(
+            'Reliability: how often what was said came true',
+            alt,
+            'reliability',
+            decision_plots.reliability_figure(known),
+        )
+    ]
 
 
 def _first_candidates(similarity: NDArray[np.float32], right: NDArray[np.bool_] | None) -> Route:

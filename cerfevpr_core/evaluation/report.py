@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cerfevpr_core.calibration.reliability import Bin, reliability
+from cerfevpr_core.data.frames import frame_number
+from cerfevpr_core.decision import Decision
 from cerfevpr_core.describer import evenly
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.page import BigNumber, Report, write_report
@@ -19,7 +22,7 @@ from cerfevpr_core.evaluation.pairs import NO_TRUE_KEYFRAME, Pair, first_correct
 from cerfevpr_core.evaluation.place_plots import Route
 from cerfevpr_core.evaluation.protocol import Positives
 from cerfevpr_core.place_map import Candidate
-from cerfevpr_core.recognizer import Answer, Decision, PlaceRecognizer, Recognition
+from cerfevpr_core.recognizer import Answer, PlaceRecognizer, Recognition
 
 __all__ = [  # one door for callers
     'BigNumber', 'Pair', 'Report', 'Route', 'environment_facts', 'report_from_evaluation',
@@ -74,11 +77,16 @@ def report_from_localization(
     answers: Sequence[Answer],
     subtitle: str = '',
     *,
+    tolerance: int | None = None,
     facts: Sequence[tuple[str, str]] = (),
     settings: Mapping[str, Any] | None = None,
     command: str = '',
 ) -> Report:
-    """What a map answered to images whose true place nobody told."""
+    """What a map answered to images.
+
+    Their true places are known by a tolerance alone: right is a keyframe whose number, the last
+    one of its name, differs by at most that.
+    """
     place_map = recognizer.place_map
     keyframes = place_map.store.everything()
     row_of = {k.keyframe_id: row for row, k in enumerate(keyframes)}
@@ -88,15 +96,18 @@ def report_from_localization(
     matched = np.array([row_of.get(i, -1) for i in accepted], np.int64)
     stages = dict.fromkeys(stage for r in found for stage in r.stage_ms)
     shown = evenly(len(answers), MAX_PAIRS)
-    note = f'{len(shown)} of {len(answers)} images, each beside its first candidate. {_NO_TRUTH}'
+    right = [right_by_number(answer, tolerance) for answer in answers]
+    pairs = [_pair(recognizer, answers[i], right[i]) for i in shown]
+    told = _NO_TRUTH if tolerance is None else _shown(pairs, right)
+    note = f'{len(shown)} of {len(answers)} images, each beside its first candidate. {told}'
     total_ms = [sum(r.stage_ms.values()) for r in found]
     return Report(
         'Place recognition: localization',
         subtitle or f'{len(answers)} images in a map of {len(row_of):,} keyframes',
         _localization_numbers(found, len(row_of), total_ms),
-        pairs=[_pair(recognizer, answers[i]) for i in shown],
+        pairs=pairs,
         pairs_note=note,
-        route=Route(matched, [None] * len(answers), len(row_of), _xy_m(keyframes)),
+        route=Route(matched, right, len(row_of), _xy_m(keyframes)),
         stage_ms={s: [r.stage_ms[s] for r in found if s in r.stage_ms] for s in stages},
         latency_ms=total_ms,
         facts=[
@@ -107,7 +118,26 @@ def report_from_localization(
         ],
         settings=settings or {},
         command=command,
+        reliability={} if tolerance is None else {'these images': _reliability(found, right)},
     )
+
+
+def right_by_number(answer: Answer, tolerance: int | None) -> bool | None:
+    """Whether the first candidate's number is near the image's; None where nobody can tell."""
+    candidates = answer.recognition.candidates
+    if tolerance is None or not candidates:
+        return None
+    return abs(frame_number(answer.name) - frame_number(candidates[0].name)) <= tolerance
+
+
+def _reliability(found: Sequence[Recognition], right: Sequence[bool | None]) -> list[Bin]:
+    """Of the answers that have a probability and a truth."""
+    known = [
+        (r.candidates[0].probability, is_right)
+        for r, is_right in zip(found, right, strict=True)
+        if is_right is not None and r.candidates[0].probability is not None
+    ]
+    return reliability([p for p, _ in known], [is_right for _, is_right in known])
 
 
 def _xy_m(keyframes: Sequence[Candidate]) -> NDArray[np.float64] | None:
@@ -128,14 +158,14 @@ def environment_facts() -> list[tuple[str, str]]:
     return facts
 
 
-def _pair(recognizer: PlaceRecognizer, answer: Answer) -> Pair:
+def _pair(recognizer: PlaceRecognizer, answer: Answer, right: bool | None) -> Pair:
     recognition, decision = answer.recognition, answer.recognition.decision
     note = '' if decision == Decision.MATCH else f'decision {decision.name}'
     if not recognition.candidates:
         return Pair(answer.name, answer.picture, 'no candidate', b'', None, None, note)
     first = recognition.candidates[0]
     picture = recognizer.place_map.store.thumbnail(first.keyframe_id)
-    return Pair(answer.name, answer.picture, first.name, picture, first.similarity, None, note)
+    return Pair(answer.name, answer.picture, first.name, picture, first.similarity, right, note)
 
 
 def _evaluation_numbers(

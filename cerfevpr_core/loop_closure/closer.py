@@ -98,10 +98,18 @@ class LoopCloser:
         if keypoints is None:
             keypoints = self.relocalizer.detector.detect(view.image)
         if keypoints.has_point.any():  # a robot without depth has no points that could join
-            number = self.config.verification.num_neighbours
-            around = {c.keyframe_id: self.past.beside(c.keyframe_id, number) for c in candidates}
+            around = {c.keyframe_id: self._beside(newest, c) for c in candidates}
         (camera,) = self.place_map.store.cameras([newest.keyframe_id])
         return self.relocalizer.verify(keypoints, view.image.shape[:2], camera, candidates, around)
+
+    def _beside(self, newest: Candidate, candidate: Candidate) -> list[int]:
+        """Without recent ones: these see what the newest does, from where it is taken to be."""
+        number = self.config.verification.num_neighbours
+        return [
+            i
+            for i in self.past.beside(candidate.keyframe_id, number)
+            if not self.past.is_recent(newest.keyframe_id, i, self.config.loop)
+        ]
 
     def _best(self, matched: Sequence[Candidate], agreed: Sequence[int]) -> Candidate | None:
         """The one with most inliers among those with enough, alone or with the images before."""

@@ -21,6 +21,8 @@ from cerfevpr_core.place_map.foreign import refuse_programs, require_types
 
 FORMAT = 2
 
+FIT, UNIVERSAL = 'fit', 'universal'  # a setting of maps whose fit is not of their own images
+
 
 @dataclass(frozen=True)
 class Manifest:

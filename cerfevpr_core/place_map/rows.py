@@ -6,7 +6,7 @@ import json
 import math
 import sqlite3
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -24,8 +24,13 @@ _CANDIDATE = (
 )
 
 
-def insert(connection: sqlite3.Connection, keyframe: Keyframe, dim: int) -> int:
-    """A keyframe with descriptors (P, dim) -> its id. Raises MapError for one it cannot keep."""
+def insert(
+    connection: sqlite3.Connection, keyframe: Keyframe, dim: int, keyframe_id: int | None = None
+) -> int:
+    """A keyframe with descriptors (P, dim) -> its id, a new one where none is given.
+
+    Raises MapError for one that cannot be kept.
+    """
     vectors = np.ascontiguousarray(keyframe.descriptors, '<f4')
     assert vectors.ndim == 2 and vectors.shape[1] == dim, (vectors.shape, dim)
     if not np.isfinite(vectors).all():
@@ -35,8 +40,9 @@ def insert(connection: sqlite3.Connection, keyframe: Keyframe, dim: int) -> int:
     _refuse_duplicate(connection, keyframe.external_id)
     numbers = numbers_of(keyframe.pose, keyframe.name) if keyframe.pose else (None,) * 7
     cursor = connection.execute(
-        f'INSERT INTO keyframes VALUES (NULL{", ?" * 16})',
+        f'INSERT INTO keyframes VALUES (?{", ?" * 16})',
         (
+            keyframe_id,
             keyframe.name,
             keyframe.external_id,
             keyframe.traverse,
@@ -51,6 +57,33 @@ def insert(connection: sqlite3.Connection, keyframe: Keyframe, dim: int) -> int:
     assert cursor.lastrowid is not None
     _insert_parts(connection, cursor.lastrowid, vectors, keyframe.local_features)
     return cursor.lastrowid
+
+
+def known_once(connection: sqlite3.Connection, keyframe_ids: Iterable[int]) -> list[int]:
+    """The same ids as plain numbers. Raises MapError for one that is unknown or repeated."""
+    ids = [int(number) for number in keyframe_ids]
+    query = 'SELECT 1 FROM keyframes WHERE id = ?'
+    unknown = [i for i in ids if connection.execute(query, (i,)).fetchone() is None]
+    if unknown:
+        shown = ', '.join(map(str, unknown[:5])) + (', ...' if len(unknown) > 5 else '')
+        raise MapError(f'the map has no keyframe {shown}; nothing changed; give ids that it has')
+    if len(set(ids)) < len(ids):
+        raise MapError('a keyframe is named twice; nothing changed')
+    return ids
+
+
+def last_id(connection: sqlite3.Connection) -> int:
+    """The highest id that was ever given, also to a keyframe that is gone."""
+    query = "SELECT seq FROM sqlite_sequence WHERE name = 'keyframes'"
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def reserve_ids(connection: sqlite3.Connection, last: int) -> None:
+    """Give no id up to this one to a new keyframe."""
+    if last > last_id(connection):
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'keyframes'")
+        connection.execute("INSERT INTO sqlite_sequence VALUES ('keyframes', ?)", (last,))
 
 
 def numbers_of(pose: Pose, of: object) -> tuple[float, ...]:
@@ -77,7 +110,41 @@ def candidate(
     return Candidate(keyframe_id, row[0], similarity, row[1], row[2], row[3], pose, row[11:13])
 
 
-def camera_of(text: str) -> Camera | None:
+def read_keyframe(connection: sqlite3.Connection, keyframe_id: int) -> Keyframe | None:
+    """All that is kept of a keyframe; None where there is none of this id.
+
+    Raises ValueError where something of it has changed since it was written.
+    """
+    found = candidate(connection, keyframe_id, 0.0)
+    if found is None:
+        return None
+    camera, thumbnail, has_points = connection.execute(
+        'SELECT camera, thumbnail, has_points FROM keyframes WHERE id = ?', (keyframe_id,)
+    ).fetchone()
+    vectors = connection.execute(
+        'SELECT vector, crc FROM descriptors WHERE keyframe_id = ? ORDER BY id', (keyframe_id,)
+    ).fetchall()
+    features = connection.execute(
+        'SELECT content, crc, kind FROM local_features WHERE keyframe_id = ?', (keyframe_id,)
+    ).fetchall()
+    if any(zlib.crc32(content) != crc for content, crc, *_ in (*vectors, *features)):
+        raise ValueError(f'keyframe {keyframe_id} has changed since it was written')
+    return Keyframe(
+        found.name,
+        np.stack([np.frombuffer(vector, '<f4') for vector, _ in vectors]),
+        found.external_id,
+        found.traverse,
+        found.stamp_ns,
+        found.pose,
+        camera_of(camera),
+        thumbnail,
+        found.size_px,
+        {kind: content for content, _, kind in features},
+        bool(has_points),
+    )
+
+
+def camera_of(text: str | None) -> Camera | None:
     """As a row has it."""
     if not text:
         return None

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,14 @@ from cerfevpr_core.place_map.database import (
 )
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 from cerfevpr_core.place_map.manifest import Manifest
-from cerfevpr_core.place_map.rows import camera_of, candidate, insert, numbers_of
+from cerfevpr_core.place_map.rows import (
+    camera_of,
+    candidate,
+    insert,
+    known_once,
+    numbers_of,
+    read_keyframe,
+)
 
 
 @dataclass(frozen=True)
@@ -88,18 +96,20 @@ class KeyframeStore:
             connection.execute('BEGIN IMMEDIATE')  # nobody writes between what we read
             yield connection
 
-    def add(self, keyframes: Iterable[Keyframe]) -> Changed:
-        """Append in one transaction: all of them or none."""
+    def add(self, keyframes: Iterable[Keyframe], ids: Iterable[int] | None = None) -> Changed:
+        """Append in one transaction: all of them or none; under ids of their own, or new ones."""
         with self.writing() as connection:
-            before = self.generation()
-            dim = self.manifest.descriptor_dim
-            ids = [insert(connection, keyframe, dim) for keyframe in keyframes]
-            return Changed(ids, before, self._touch())
+            before, dim = self.generation(), self.manifest.descriptor_dim
+            wanted = repeat(None) if ids is None else ids
+            added = [
+                insert(connection, k, dim, i) for k, i in zip(keyframes, wanted, strict=False)
+            ]
+            return Changed(added, before, self._touch())
 
     def remove(self, keyframe_ids: Sequence[int]) -> Changed:
         """All of them or, where one is unknown, none."""
         with self.writing() as connection:
-            before, ids = self.generation(), self._known_once(keyframe_ids)
+            before, ids = self.generation(), known_once(connection, keyframe_ids)
             connection.executemany('DELETE FROM keyframes WHERE id = ?', [(i,) for i in ids])
             return Changed(ids, before, self._touch())
 
@@ -110,7 +120,7 @@ class KeyframeStore:
                 f'{len(keyframe_ids)} keyframes and {len(poses)} poses; nothing changed'
             )
         with self.writing() as connection:
-            before, ids = self.generation(), self._known_once(keyframe_ids)
+            before, ids = self.generation(), known_once(connection, keyframe_ids)
             rows = [
                 (*numbers_of(pose, f'keyframe {number}'), number)
                 for number, pose in zip(ids, poses, strict=True)
@@ -223,6 +233,17 @@ class KeyframeStore:
         table = np.array(rows, np.float64).reshape(-1, 8)
         return table[:, 0].astype(np.int64), table[:, 1:]
 
+    def keyframe(self, keyframe_id: int) -> Keyframe:
+        """All that is kept of one. Raises MapError where it is unknown or damaged."""
+        with self.using() as connection:
+            try:
+                found = read_keyframe(connection, keyframe_id)
+            except ValueError as error:
+                raise damage(self.folder, str(error)) from None
+        if found is None:
+            raise MapError(f'the map at {self.folder} has no keyframe {keyframe_id}')
+        return found
+
     def thumbnail(self, keyframe_id: int) -> bytes:
         """The keyframe's small picture (jpeg), empty where there is none."""
         return bytes(self._one('SELECT thumbnail FROM keyframes WHERE id = ?', keyframe_id) or b'')
@@ -258,21 +279,6 @@ class KeyframeStore:
         """Fold the log into the file, so that one file is the whole map."""
         with self.lock:
             self.connection.close()
-
-    def _known_once(self, keyframe_ids: Iterable[int]) -> list[int]:
-        """The same ids as plain numbers. Raises MapError for one that is unknown or repeated."""
-        ids = [int(number) for number in keyframe_ids]
-        query = 'SELECT 1 FROM keyframes WHERE id = ?'
-        unknown = [i for i in ids if not self._one(query, i)]
-        if unknown:
-            shown = ', '.join(map(str, unknown[:5])) + (', ...' if len(unknown) > 5 else '')
-            raise MapError(
-                f'the map at {self.folder} has no keyframe {shown}; nothing changed; '
-                '`cerfevpr map info` says what it holds'
-            )
-        if len(set(ids)) < len(ids):
-            raise MapError('a keyframe is named twice; nothing changed')
-        return ids
 
     def _touch(self) -> str:
         generation = uuid.uuid4().hex

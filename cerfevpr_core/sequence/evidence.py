@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 _LEAST_SPREAD = 0.005  # of similarities: less is rounding, or a map of equal images
 _LEAST_RANKED = 5  # candidates with landmarks, to know what is usual among them
 _OLD_IMAGES = 30.0  # images' worth of trust that a keyframe is as similar as any to other places
+_SAME_VIEW = 0.7  # correlation of the similarities of two images from almost one place
 _MEMORY = 0.99  # of how similar a keyframe was so far: some 100 images count
 
 
@@ -31,6 +32,7 @@ class Evidence:
     def __init__(self, config: SequenceConfig, size: int) -> None:
         self.config = config
         self.sums, self.images = np.zeros(size), 0.0
+        self._last = np.zeros(size)  # the last image that was remembered
 
     def weigh(self, similarities: Array, landmarks: Array | None = None) -> Odds:
         """The descriptor's and the landmarks' similarities (M,), NaN where unknown -> odds.
@@ -47,12 +49,20 @@ class Evidence:
     def _special(self, above: Array) -> Array:
         """Less for keyframes that have been similar to all images, as dark ones are by night.
 
-        While a robot stands all of them lose alike, so that what it sees again counts less.
+        While a robot stands nothing is remembered: what it sees all the time is its place.
         """
         special = above - self.sums / (_OLD_IMAGES + self.images)
-        self.sums = _MEMORY * self.sums + above
-        self.images = _MEMORY * self.images + 1
+        if _correlation(above, self._last) < _SAME_VIEW:
+            self.sums = _MEMORY * self.sums + above
+            self.images = _MEMORY * self.images + 1
+            self._last = above
         return special
+
+
+def _correlation(first: Array, second: Array) -> float:
+    first, second = first - first.mean(), second - second.mean()
+    lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second) / lengths if lengths else 0.0
 
 
 def above_usual(similarities: Array) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, eye_array
+from scipy.sparse import coo_array, csr_array
 
 from cerfevpr_core.config import SequenceConfig
 from cerfevpr_core.sequence.evidence import Evidence, Odds
@@ -26,7 +26,8 @@ _STANDS_M, _STANDS_DEG = 0.02, 1.0  # where there are no poses, a robot stands t
 class Belief:
     """Where the robot is, after an image: all chances add up to 1.
 
-    `ids` (M,) are keyframes, `places` (M,) the chance that it is at one or next to it in order,
+    `ids` (M,) are keyframes, `places` (M,) the chance that it is at one, next to it in order or
+    at another of its place,
     `order` (M,) rows from best to last, `nowhere` the chance that it is in no place of the map.
     """
 
@@ -43,13 +44,13 @@ class KeyframeFilter:
         self.config, self.table = config, table
         self.places = Places(table)
         self.along_order = along_order(table)
-        self.beside = _beside(table)
+        self.beside = _beside(table, self.places.pairs)
         self.exchange = self.places.exchange()
         self.speed_changes = speed_changes(config.change_speed, config.any_speed)
         self.evidence = Evidence(config, len(table))
         number = len(SPEEDS) * len(table)
         self.nowhere = 0.5
-        self.state = np.full((len(SPEEDS), len(table)), 0.5 / number)  # (S, M)
+        self.state = np.full((len(SPEEDS), len(table)), 0.5 / max(number, 1))  # (S, M)
         self.pending: Motion | None = None  # too little so far to reach another keyframe
 
     def update(
@@ -85,7 +86,7 @@ class KeyframeFilter:
         self.nowhere /= total
 
     def take_over(self, old: KeyframeFilter) -> None:
-        """What another filter believed of the keyframes of both; new ones begin with what jumps."""
+        """What another filter believed of keyframes that both have; new ones start low."""
         _, new_rows, old_rows = np.intersect1d(
             self.table.ids, old.table.ids, assume_unique=True, return_indices=True
         )
@@ -122,9 +123,12 @@ def _stands(motion: Motion) -> bool:
     return motion.distance_m < _STANDS_M and motion.turn_deg < _STANDS_DEG
 
 
-def _beside(table: KeyframeTable) -> csr_array:
-    """(M, M): each keyframe with the ones before and after it."""
-    matrix = eye_array(len(table), format='lil')
-    for run in table.runs():
-        matrix[run[:-1], run[1:]] = matrix[run[1:], run[:-1]] = 1.0
-    return csr_array(matrix)
+def _beside(table: KeyframeTable, pairs: NDArray[np.int64]) -> csr_array:
+    """(M, M): each keyframe with those before and after it, and others of its place (P, 2)."""
+    rows = np.arange(len(table))
+    steps = [np.stack([run[:-1], run[1:]], axis=1) for run in table.runs()]
+    linked = np.concatenate([*steps, pairs])
+    source = np.concatenate([rows, linked[:, 0], linked[:, 1]])
+    target = np.concatenate([rows, linked[:, 1], linked[:, 0]])
+    shape = (len(table), len(table))
+    return coo_array((np.ones(len(source)), (target, source)), shape=shape).tocsr()

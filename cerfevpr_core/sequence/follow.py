@@ -26,10 +26,15 @@ class Followed:
 
 
 class SequenceFilter:
-    """One robot's belief about where it is in a map; belongs to one stream of images in order."""
+    """One robot's belief about where it is in a map; belongs to one stream of images in order.
 
-    def __init__(self, config: SequenceConfig, place_map: PlaceMap) -> None:
-        self.config, self.place_map = config, place_map
+    With `traverses` only keyframes of these count.
+    """
+
+    def __init__(
+        self, config: SequenceConfig, place_map: PlaceMap, traverses: Sequence[str] = ()
+    ) -> None:
+        self.config, self.place_map, self.traverses = config, place_map, traverses
         self.forget()
 
     def forget(self) -> None:
@@ -50,7 +55,7 @@ class SequenceFilter:
         """
         if self.place_map.generation != self._generation:
             self._take_changes()
-        if not len(self._filter.table):
+        if not len(self._filter.table) or not len(self.place_map):
             return Followed(list(candidates), 1.0)
         similarities = self._similarities(descriptor)
         belief = self._filter.update(similarities, self._landmarks(candidates), motion)
@@ -68,18 +73,20 @@ class SequenceFilter:
     def _similarities(self, descriptor: NDArray[np.float32]) -> Array:
         """(M,), by the rows of the table."""
         ids, similarities = self.place_map.similarities(descriptor)
-        if np.array_equal(ids, self._filter.table.ids):
+        wanted = self._filter.table.ids
+        if np.array_equal(ids, wanted):
             return similarities
-        known = dict(zip(ids.tolist(), similarities.tolist(), strict=True))
-        return np.array([known.get(i, np.nan) for i in self._filter.table.ids.tolist()])
+        rows = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+        return np.where(ids[rows] == wanted, similarities[rows], np.nan)
 
     def _landmarks(self, candidates: Sequence[Candidate]) -> Array:
         """(M,), NaN for keyframes that were not re-ranked."""
-        rows = np.searchsorted(self._filter.table.ids, [c.keyframe_id for c in candidates])
-        found = np.full(len(self._filter.table), np.nan)
-        for row, candidate in zip(rows, candidates, strict=True):
-            if candidate.landmark_similarity is not None and row < len(found):
-                found[row] = candidate.landmark_similarity
+        ids = self._filter.table.ids
+        found = np.full(len(ids), np.nan)
+        for candidate in candidates:
+            row = int(np.searchsorted(ids, candidate.keyframe_id))
+            if row < len(ids) and ids[row] == candidate.keyframe_id:
+                found[row] = candidate.landmark_similarity  # None becomes NaN
         return found
 
     def _candidates(
@@ -97,4 +104,6 @@ class SequenceFilter:
         self._filter.take_over(old)
 
     def _new_filter(self) -> KeyframeFilter:
-        return KeyframeFilter(self.config, KeyframeTable.of(self.place_map.store.everything()))
+        keyframes = self.place_map.store.everything()
+        chosen = [k for k in keyframes if not self.traverses or k.traverse in self.traverses]
+        return KeyframeFilter(self.config, KeyframeTable.of(chosen))

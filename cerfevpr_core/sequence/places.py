@@ -27,23 +27,17 @@ class Places:
         self.rows = np.flatnonzero(table.has_pose)  # those with a pose, as the tree counts them
         self.poses = table.poses
         self.tree = cKDTree(table.positions_m[self.rows]) if len(self.rows) else None
-        self.row_traverses = table.traverses
+        self.pairs = self._pairs(table)  # (P, 2): rows of one place in different traverses
 
     def exchange(self) -> csr_array | None:
         """(M, M): to a keyframe of the same place in another traverse; None if there is none.
 
         Rows and columns of keyframes without one stay as they are.
         """
-        if self.tree is None or not self.spacing_m:
+        if not len(self.pairs):
             return None
-        pairs = self.tree.query_pairs(self.spacing_m, output_type='ndarray')
-        first, second = self.rows[pairs[:, 0]], self.rows[pairs[:, 1]]
-        joined = self.row_traverses[first] != self.row_traverses[second]
-        joined &= self._turn_deg(self.poses[first], self.poses[second]) <= _PLACE_DEG
-        first, second = first[joined], second[joined]
-        if not len(first):
-            return None
-        source, target = np.concatenate([first, second]), np.concatenate([second, first])
+        source = np.concatenate([self.pairs[:, 0], self.pairs[:, 1]])
+        target = np.concatenate([self.pairs[:, 1], self.pairs[:, 0]])
         partners = np.bincount(source, minlength=self.size)
         alone = np.flatnonzero(partners == 0)
         weights = np.concatenate([1 / partners[source], np.ones(len(alone))])
@@ -70,6 +64,15 @@ class Places:
         moved[sources] = 0
         np.add.at(moved, targets, chance * belief[sources, None])
         return moved
+
+    def _pairs(self, table: KeyframeTable) -> NDArray[np.int64]:
+        if self.tree is None or not self.spacing_m:
+            return np.zeros((0, 2), np.int64)
+        pairs = self.rows[self.tree.query_pairs(self.spacing_m, output_type='ndarray')]
+        first, second = pairs[:, 0], pairs[:, 1]
+        joined = table.traverses[first] != table.traverses[second]
+        joined &= self._turn_deg(self.poses[first], self.poses[second]) <= _PLACE_DEG
+        return pairs[joined]
 
     @staticmethod
     def _turn_deg(poses0: Array, poses1: Array) -> Array:

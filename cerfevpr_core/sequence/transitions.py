@@ -29,21 +29,18 @@ def speed_changes(next_one: float, any_one: float) -> Array:
 
 def along_order(table: KeyframeTable) -> csr_array:
     """(S M, S M): from speed and keyframe to the next; past the end of a stretch mass is lost."""
-    size = len(table)
-    rows, columns, weights = [], [], []
-    runs = table.runs()
+    size, runs = len(table), table.runs()
+    parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]  # of an empty map
     for number, speed in enumerate(SPEEDS):
-        for offset, weight in _steps(speed):
+        for offset, chance in _steps(speed):
             for run in runs:
-                kept = run[max(0, -offset) : len(run) - max(0, offset)]
-                if len(kept):
-                    columns.append(number * size + kept)
-                    at = np.arange(max(0, -offset), len(run) - max(0, offset)) + offset
-                    rows.append(number * size + run[at])
-                    weights.append(np.full(len(kept), weight))
-    where = np.concatenate(rows), np.concatenate(columns)
+                starts = np.arange(max(0, -offset), max(0, len(run) - max(0, offset)))
+                source, target = run[starts], run[starts + offset]
+                there = number * size
+                parts.append((there + target, there + source, np.full(len(starts), chance)))
+    rows, columns, chances = (np.concatenate(column) for column in zip(*parts, strict=True))
     shape = (len(SPEEDS) * size,) * 2
-    return coo_array((np.concatenate(weights), where), shape=shape).tocsr()
+    return coo_array((chances, (rows, columns)), shape=shape).tocsr()
 
 
 def _steps(speed: float) -> list[tuple[int, float]]:

@@ -29,13 +29,14 @@ def write_run_report(job: Job, answers: Answers, folder: Path, file: Path, comma
     """
     recognizer = PlaceRecognizer.load(folder)
     ids, vectors = recognizer.place_map.store.vectors()
+    belief = recognizer.sequence()
     descriptors: dict[str, Descriptor] = {}
     pictures: dict[str, bytes] = {}
     firsts_of_core: dict[str, int] = {}
     for frame in track(job.query_frames, 'describing the queries for the report', job.num_queries):
         view = recognizer.describe(frame.image)
         descriptors[frame.name] = view.descriptor
-        firsts_of_core[frame.name] = recognizer.rank(view, 1)[0].keyframe_id
+        firsts_of_core[frame.name] = recognizer.rank(view, 1, belief)[0].keyframe_id
         pictures[frame.name] = jpeg_of(frame.image)
     lines = [line for line in answers.lines if line['image'] in descriptors]
     similarity = np.array([vectors @ descriptors[line['image']] for line in lines])

@@ -6,47 +6,28 @@ import argparse
 import json
 import logging
 import os
-import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cerfevpr_core.cli.options import STDERR, STDOUT
-from cerfevpr_core.data.frames import FolderFrames
-from cerfevpr_core.data.positions import read_camera
 from cerfevpr_core.errors import CerfeVPRError, ConfigError
-from cerfevpr_core.geometry import Camera
 from cerfevpr_ros.run.jobs import drawn_route_map
 from cerfevpr_ros.run.processes import log_of, node_process
-from cerfevpr_ros.soak import lifecycle, phases
-from cerfevpr_ros.soak.hostile import hostile
+from cerfevpr_ros.soak.course import Nodes, course, run, stage_of
+from cerfevpr_ros.soak.hostile_maps import Fence
+from cerfevpr_ros.soak.mapping import Drive, cleared
 from cerfevpr_ros.soak.phases import Stage
-from cerfevpr_ros.soak.result import result_of, table_of
+from cerfevpr_ros.soak.result import HARNESS, result_of, table_of
 from cerfevpr_ros.soak.rig import Rig
 from cerfevpr_ros.soak.tally import Tally
 from cerfevpr_ros.soak.watch import Watch
 
-LOCALIZER = 'cerfevpr_ros.localizer'
-_START_S = 180.0
-
-CYCLE: dict[str, Callable[[Stage], None]] = {
-    'steady': phases.steady,
-    'flood': phases.flood,
-    'counts after the flood': phases.balance,
-    'stamps': phases.stamps,
-    'clock': phases.sim_time,
-    'camera restarts': phases.restarts,
-    'camera sizes': phases.sizes,
-    'bad images': phases.bad,
-    'hostile calls': hostile,
-    'paused': lifecycle.paused,
-    'reloaded': lifecycle.reloaded,
-}
+LOCALIZER, MAPPER = 'cerfevpr_ros.localizer', 'cerfevpr_ros.mapper'
+_START_S = 240.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,64 +62,40 @@ def _run(options: argparse.Namespace) -> int:
     if bool(options.map) != bool(options.images):
         raise ConfigError('give both --map and --images, or none for the drawn route')
     pristine, images = (options.map, options.images) if options.map else drawn_route_map(out)
-    place_map = out / 'map'
-    shutil.rmtree(place_map, ignore_errors=True)
-    shutil.copytree(pristine, place_map)
-    tally = Tally()
-    with node_process(LOCALIZER, {'map.path': str(place_map.resolve())}, out) as localizer:
-        with Rig(tally) as rig:
-            stage = Stage(
-                rig,
-                [frame.image for frame in FolderFrames(images)],
-                _camera(images),
-                random.Random(options.seed),
-                scale=min(1.0, options.minutes / 2),
-            )
-            if not _is_ready(stage, localizer):
-                STDERR.print(f'the localizer does not start:\n{log_of(LOCALIZER, out)}')
-                return 1
-            with Watch({'localizer': localizer.pid, 'soak itself': os.getpid()}) as watch:
-                cycles = _cycles(stage, watch, options.minutes, localizer)
-        if localizer.poll() is not None:
-            tally.failed(f'the localizer ended with code {localizer.poll()}')
+    root = out / 'maps'
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(pristine, root / 'map')
+    path, tally = str((root / 'map').resolve()), Tally()
+    mapper_parameters = {'map.path': path, 'pose_source': 'pose', 'create_map': False}
+    with (
+        node_process(LOCALIZER, {'map.path': path}, out) as localizer,
+        node_process(MAPPER, mapper_parameters, out) as mapper,
+        Rig(tally) as rig,
+    ):
+        nodes = {'localizer': localizer, 'mapper': mapper}
+        stage = stage_of(rig, images, options.minutes, options.seed)
+        drive = Drive(rig)
+        if not _is_ready(stage, drive, nodes):
+            for module in (LOCALIZER, MAPPER):
+                STDERR.print(f'{module}:\n{log_of(module, out)}', markup=False)
+            return 1
+        pids = {name: process.pid for name, process in nodes.items()}
+        with Watch(pids | {HARNESS: os.getpid()}) as watch:
+            one = course(drive, Fence.around(root.resolve()))
+            cycles = run(stage, one, watch, options.minutes, nodes)
     result = result_of(tally, watch, cycles, options.minutes, options.seed)
     return _report(result, out)
 
 
-def _camera(images: Path) -> Camera | None:
-    file = images / 'camera.yaml'
-    return read_camera(file) if file.is_file() else None
-
-
-def _is_ready(stage: Stage, localizer: subprocess.Popen[bytes]) -> bool:
+def _is_ready(stage: Stage, drive: Drive, nodes: Nodes) -> bool:
+    """Until the localizer answers and the mapper adds; False: they do not."""
     deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and localizer.poll() is None:
-        if stage.rig.wait_for_listener(1.0) and stage.rig.ask(stage.images[0], seconds=2.0):
+    while time.monotonic() < deadline and all(p.poll() is None for p in nodes.values()):
+        answered = stage.rig.wait_for_listener(1.0) and stage.rig.ask(stage.images[0], seconds=2.0)
+        if answered is not None and drive.wait(drive.show(stage, 0), 2.0):
+            cleared(stage, drive)
             return True
     return False
-
-
-def _cycles(
-    stage: Stage, watch: Watch, minutes: float, localizer: subprocess.Popen[bytes]
-) -> list[tuple[float, float]]:
-    """Whole cycles until the time is over, at least one; (begin, end) of each in seconds."""
-    tally, cycles = stage.rig.tally, list[tuple[float, float]]()
-    while not cycles or watch.now_s() < 60 * minutes:
-        begin_s = watch.now_s()
-        for name, phase in CYCLE.items():
-            if localizer.poll() is not None:
-                return cycles
-            tally.phase = name
-            phase_s = watch.now_s()
-            phase(stage)
-            tally.count('seconds', round(watch.now_s() - phase_s))
-        cycles.append((begin_s, watch.now_s()))
-        rss = watch.samples['localizer'][-1].rss_bytes / 2**20 if watch.samples else 0
-        STDOUT.print(
-            f'{watch.now_s() / 60:5.1f} min, cycle {len(cycles)}: '
-            f'{tally.num_failures} failures, localizer {rss:.1f} MiB'
-        )
-    return cycles
 
 
 def _report(result: dict[str, Any], out: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from sensor_msgs.msg import Image
 
 from cerfevpr_msgs.srv import Localize
 from cerfevpr_ros.soak.phases import Stage
-from cerfevpr_ros.soak.rig import raw_msg
+from cerfevpr_ros.soak.rig import Rig, raw_msg
 
 _MEGABYTE = 'x' * 1_000_000
 _NAN, _INFINITE = float('nan'), float('inf')
@@ -37,22 +37,27 @@ class Call:
     must_respond: bool = True
 
 
-def hostile(stage: Stage) -> None:
+def hostile(stage: Stage, more: Iterable[Call] = ()) -> None:
     """Every call gets a response, and the localizer answers images afterwards."""
-    rig = stage.rig
-    for call in calls_of_localizer(stage):
-        patience_s = 20.0 if call.must_respond else 2.0
-        response = rig.call(call.kind, call.service, call.request, patience_s)
-        rig.tally.count('hostile calls')
-        if response is None and not call.must_respond:
-            rig.tally.count('without a response')
-        elif response is None:
-            rig.tally.failed(f'{call.service} does not respond to {_short(call.request)}')
-        elif call.must_fail and getattr(response, 'success', False):
-            rig.tally.failed(f'{call.service} did what it must not: {_short(call.request)}')
-        elif call.must_fail and any(r.successful for r in _results(response)):
-            rig.tally.failed(f'{call.service} set what it must not: {_short(call.request)}')
-    rig.ask_surely(stage.images[0], 'after hostile calls')
+    for call in (*calls_of_localizer(stage), *more):
+        _try(stage.rig, call)
+    stage.rig.ask_surely(stage.images[0], 'after hostile calls')
+
+
+def _try(rig: Rig, call: Call) -> None:
+    patience_s = 20.0 if call.must_respond else 2.0
+    response = rig.call(call.kind, call.service, call.request, patience_s)
+    rig.tally.count('hostile calls')
+    if response is None and not call.must_respond:
+        rig.tally.count('without a response')
+    elif response is None:
+        rig.tally.failed(f'{call.service} does not respond to {_short(call.request)}')
+    elif call.must_fail and getattr(response, 'success', False):
+        rig.tally.failed(f'{call.service} did what it must not: {_short(call.request)}')
+    elif call.must_fail and any(r.successful for r in _results(response)):
+        rig.tally.failed(f'{call.service} set what it must not: {_short(call.request)}')
+    elif 'internal error' in getattr(response, 'message', ''):
+        rig.tally.failed(f'{call.service}: {response.message}')
 
 
 def calls_of_localizer(stage: Stage) -> Iterator[Call]:

@@ -10,8 +10,8 @@ from samples import write_pictures
 pytestmark = pytest.mark.usefixtures('cache')
 
 CANDIDATE_KEYS = {
-    'keyframe_id', 'external_id', 'image', 'similarity', 'landmark_similarity', 'probability',
-    'verified', 'num_inliers', 'pose', 'reject_reason',
+    'keyframe_id', 'external_id', 'image', 'similarity', 'landmark_similarity', 'belief',
+    'probability', 'verified', 'num_inliers', 'pose', 'reject_reason',
 }  # fmt: skip
 
 
@@ -32,10 +32,11 @@ def test_localize_writes_json_as_it_is_documented(run, small_map, pictures, tmp_
     assert [a['image'] for a in answers['images']] == [f'{i:03}.png' for i in range(8)]
     for answer in answers['images']:
         assert set(answer) == {
-            'image', 'decision', 'stage_ms', 'pose', 'pose_reason', 'candidates'
+            'image', 'decision', 'stage_ms', 'pose', 'pose_reason', 'nowhere', 'candidates'
         }  # fmt: skip
         assert answer['decision'] == 'MATCH'
-        assert set(answer['stage_ms']) == {'describe', 'search'}
+        assert set(answer['stage_ms']) == {'describe', 'search', 'sequence'}
+        assert 0 < answer['nowhere'] < 1
         assert len(answer['candidates']) == 3
         for candidate in answer['candidates']:
             assert set(candidate) >= CANDIDATE_KEYS
@@ -45,6 +46,16 @@ def test_localize_writes_json_as_it_is_documented(run, small_map, pictures, tmp_
     assert first['verified'] is False
     for unknown in ('landmark_similarity', 'probability', 'num_inliers', 'pose', 'reject_reason'):
         assert first[unknown] is None
+
+
+def test_images_that_are_no_sequence_are_asked_one_by_one(run, small_map, pictures, tmp_path):
+    for way in (['--unordered'], ['--set', 'sequence.mode=never']):
+        file = tmp_path / 'answers.json'
+        assert run('localize', small_map, '--images', pictures, *way, '--json', file)[0] == 0
+        for answer in json.loads(file.read_text())['images']:
+            assert answer['nowhere'] is None
+            assert set(answer['stage_ms']) == {'describe', 'search'}
+            assert {c['belief'] for c in answer['candidates']} == {None}
 
 
 def test_localize_writes_a_report(run, small_map, pictures, tmp_path):

@@ -34,6 +34,7 @@ def commands(page: Path) -> list[str]:
         'ablate.md',
         'relocalize.md',
         'robot.md',
+        'loop_closure.md',
     ],
 )
 def test_every_command_of_a_page_works_in_an_empty_folder(

@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 
 from cerfevpr_core.geometry import Pose
 from cerfevpr_core.landmarks.similarity import LandmarkMatches
+from cerfevpr_core.loop_closure import LoopClosure
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import Decision, Recognition
 from cerfevpr_core.verification import PoseEstimate
@@ -26,7 +27,12 @@ from cerfevpr_core.verification.regions import Regions
 from cerfevpr_msgs.msg import PlaceMatchArray
 from cerfevpr_ros.conversions import ns_to_stamp, pose_from_msg, stamp_to_ns
 from cerfevpr_ros.diagnostics import ServiceRecord, to_msg
-from cerfevpr_ros.results import candidates_to_msg, matches_to_msg, pose_to_stamped_msg
+from cerfevpr_ros.results import (
+    candidates_to_msg,
+    loop_closure_to_msg,
+    matches_to_msg,
+    pose_to_stamped_msg,
+)
 
 pytestmark = pytest.mark.ros
 HEADER = Header(frame_id='camera')
@@ -188,3 +194,20 @@ def test_a_camera_of_which_nothing_can_be_read_is_an_error_until_something_can()
     values = {v.key: v.value for v in status.values}
     assert values['images rejected'] == '1'
     assert values['last rejection'] == 'the image is 0 x 0 pixels'
+
+
+def test_a_loop_closure_says_what_is_known_of_its_pose():
+    metric = LoopClosure(9, 4, 0.5, 42, 'kf9', 'kf4', POSE, True, COVARIANCE, 0.75)
+    msg = loop_closure_to_msg(metric, HEADER)
+    assert msg.header == HEADER and msg.num_inliers == 42
+    assert (msg.from_keyframe_id, msg.to_keyframe_id) == (9, 4)
+    assert (msg.from_external_id, msg.to_external_id) == ('kf9', 'kf4')
+    assert (msg.similarity, msg.probability) == (0.5, 0.75)
+    assert msg.has_pose and msg.scale_known
+    assert pose_from_msg(msg.relative_pose.pose) == POSE
+    assert msg.relative_pose.covariance.tolist() == COVARIANCE.ravel().tolist()
+    direction = loop_closure_to_msg(LoopClosure(9, 4, 0.5, 42, relative_pose=POSE), HEADER)
+    assert direction.has_pose and not direction.scale_known
+    assert not any(direction.relative_pose.covariance) and math.isnan(direction.probability)
+    bare = loop_closure_to_msg(LoopClosure(9, 4, 0.5, 42), HEADER)
+    assert not bare.has_pose and bare.relative_pose.pose == ALL_ZERO

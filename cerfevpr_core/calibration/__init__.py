@@ -1,0 +1,1 @@
+"""How sure an answer is: a calibration fitted on the map itself."""

@@ -1,0 +1,105 @@
+"""Examples -> a calibration, by logistic regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from cerfevpr_core.calibration.examples import Example, Track, examples_of
+from cerfevpr_core.calibration.features import GEOMETRY, LANDMARKS, PLAIN
+from cerfevpr_core.calibration.model import Calibration, Logistic
+from cerfevpr_core.calibration.reliability import calibration_error
+from cerfevpr_core.calibration.same_place import SamePlace
+from cerfevpr_core.errors import UncalibratedError
+from cerfevpr_core.recognizer import PlaceRecognizer
+
+_FEWEST = 10  # right and wrong examples, each
+_STRENGTH = 1.0  # of the evidence against equal weights of nought (sklearn's C)
+_FOLDS = 5
+
+Array = NDArray[np.float64]
+
+
+def calibrate(recognizer: PlaceRecognizer, track: Track) -> Calibration:
+    """Ask the map with its own images, fit, and keep the result in the map.
+
+    Raises UncalibratedError where the map gives too few examples.
+    """
+    config, place_map = recognizer.config.decision, recognizer.place_map
+    same = SamePlace.of(place_map.store.everything())
+    examples = examples_of(recognizer, same, config.num_keyframes, config.seed, track)
+    made = fit_calibration(examples, same)
+    place_map.set_calibration(made.to_bytes())
+    return made
+
+
+def fit_calibration(examples: Sequence[Example], same: SamePlace) -> Calibration:
+    """One model for each set of features that all examples know, the largest first.
+
+    Raises UncalibratedError where right or wrong examples are too few.
+    """
+    right = np.array([each.right for each in examples], bool)
+    if min(right.sum(), (~right).sum()) < _FEWEST:
+        raise UncalibratedError(
+            f'the map answers {int(right.sum())} of {len(right)} questions right; to calibrate, '
+            f'{_FEWEST} right and {_FEWEST} wrong ones are needed: it is too small, keeps no '
+            'thumbnails (map.thumbnail_px), or its images are too few or too unlike each other'
+        )
+    known = set.intersection(*(set(each.features) for each in examples))
+    sets = [PLAIN + LANDMARKS + GEOMETRY, PLAIN + GEOMETRY, PLAIN + LANDMARKS, PLAIN]
+    tables = [(names, _table(examples, names)) for names in sets if known >= set(names)]
+    models = tuple(_fit(table, right, names) for names, table in tables)
+    names, table = tables[0]
+    likely = _left_out(table, right, names)
+    quality = {
+        'calibration_error': calibration_error(likely, right),
+        'right_in_map': float(np.mean([e.right for e in examples if e.in_map])),
+    }
+    return Calibration(same, models, len(examples), quality)
+
+
+def _table(examples: Sequence[Example], names: Sequence[str]) -> Array:
+    """(examples, features)."""
+    return np.array([[each.features[name] for name in names] for each in examples])
+
+
+def _fit(table: Array, right: NDArray[np.bool_], names: Sequence[str]) -> Logistic:
+    """No evidence counts against itself: what would weigh below nought is left out."""
+    middle, spread = table.mean(axis=0), table.std(axis=0)
+    usable = spread > 1e-9
+    weights = np.zeros(table.shape[1])
+    while usable.any():
+        scaled = (table[:, usable] - middle[usable]) / spread[usable]
+        found = LogisticRegression(C=_STRENGTH).fit(scaled, right)
+        weights[:] = 0
+        weights[usable], bias = found.coef_[0], float(found.intercept_[0])
+        if (weights >= 0).all():
+            break
+        usable &= weights >= 0
+    else:
+        bias = float(np.log(right.mean() / (1 - right.mean())))
+    kept = np.flatnonzero(usable).tolist()
+    least = 0.5 / len(right)  # none of so many examples proves that there is none at all
+    return Logistic(
+        tuple(names[i] for i in kept),
+        tuple(middle[kept].tolist()),
+        tuple(spread[kept].tolist()),
+        tuple(weights[kept].tolist()),
+        bias,
+        least,
+        1 - least,
+    )
+
+
+def _left_out(table: Array, right: NDArray[np.bool_], names: Sequence[str]) -> Array:
+    """The probability of each example by a model fitted without it."""
+    likely = np.zeros(len(right))
+    for rest, part in StratifiedKFold(_FOLDS).split(table, right):
+        model = _fit(table[rest], right[rest], names)
+        rows = (dict(zip(names, row, strict=True)) for row in table[part])
+        likely[part] = [model.probability(row) for row in rows]
+    return likely

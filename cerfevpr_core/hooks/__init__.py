@@ -1,0 +1,1 @@
+"""What other systems call, or are told: each file belongs to one of them."""

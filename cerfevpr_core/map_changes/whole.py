@@ -1,0 +1,32 @@
+"""A new map that appears under its name when it is whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cerfevpr_core.errors import MapError
+
+
+@contextmanager
+def appearing_whole(out: Path) -> Iterator[Path]:
+    """A folder to make the map in, which then becomes `out`; after an error nothing is left.
+
+    Raises MapError where `out` holds something already or cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise MapError(f'{out} exists and is not empty; choose another --out')
+    whole = out.resolve()  # `.` has no name of its own
+    partial = whole.with_name(f'{whole.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)  # of one that was killed
+    try:
+        yield partial
+        if whole.exists():
+            whole.rmdir()
+        partial.rename(whole)
+    except OSError as error:
+        raise MapError(f'no map can be written at {out}: {error}') from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
