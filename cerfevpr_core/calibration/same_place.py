@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from cerfevpr_core.geometry import Pose
 from cerfevpr_core.place_map import Candidate
@@ -35,7 +35,7 @@ class SamePlace:
                 steps.append(_apart_m(last[keyframe.traverse], keyframe.pose))
             last[keyframe.traverse] = keyframe.pose
         moved = [step for step in steps if step > 0]
-        return SamePlace(_SPACINGS * float(np.median(moved)) if moved else 0.0)
+        return SamePlace(_SPACINGS * statistics.median(moved) if moved else 0.0)
 
     def joins(self, one: Candidate, other: Candidate) -> bool:
         """Whether both show the same place; an answer that names either is right."""
@@ -60,14 +60,15 @@ def _between(one: Candidate, other: Candidate) -> int:
 
 
 def _apart_m(pose0: Pose, pose1: Pose) -> float:
-    return float(np.linalg.norm(np.subtract(pose0.position_m, pose1.position_m)))
+    return math.dist(pose0.position_m, pose1.position_m)
 
 
 def _turned_deg(pose0: Pose, pose1: Pose) -> float:
-    """Between directions of view."""
-    x0, y0, z0, w0 = pose0.quaternion
-    x1, y1, z1, w1 = pose1.quaternion
-    view0 = (2 * (x0 * z0 + y0 * w0), 2 * (y0 * z0 - x0 * w0), 1 - 2 * (x0 * x0 + y0 * y0))
-    view1 = (2 * (x1 * z1 + y1 * w1), 2 * (y1 * z1 - x1 * w1), 1 - 2 * (x1 * x1 + y1 * y1))
-    cosine = sum(a * b for a, b in zip(view0, view1, strict=True))
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+    """Between directions of view. Plain numbers: a query asks it for every candidate."""
+    cosine = sum(a * b for a, b in zip(_view(pose0), _view(pose1), strict=True))
+    return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+
+
+def _view(pose: Pose) -> tuple[float, float, float]:
+    x, y, z, w = pose.quaternion
+    return 2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)

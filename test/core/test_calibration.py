@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from samples import assignments, tiny_settings, write_pictures
@@ -90,12 +92,18 @@ def test_a_map_is_calibrated_when_it_is_built(run, longer_map):
         assert place_map.calibration() is not None and place_map.calibration_age() == 0
 
 
-def test_a_calibrated_map_knows_its_pictures_and_says_unknown_to_others(run, longer_map, tmp_path):
+def probabilities(run, folder, images, file) -> list[float]:
+    assert run('localize', folder, '--images', images, '--unordered', '--json', file)[0] == 0
+    answers = json.loads(file.read_text())['images']
+    return [answer['candidates'][0]['probability'] for answer in answers]
+
+
+def test_a_calibrated_map_is_surer_of_its_pictures_than_of_others(run, longer_map, tmp_path):
     folder, _ = longer_map
     pictures = write_pictures(tmp_path / 'elsewhere', range(500, 530))
-    inside = run('localize', folder, '--images', tmp_path / 'route', '--unordered')[1]
-    outside = run('localize', folder, '--images', pictures, '--unordered')[1]
-    assert inside.count(' MATCH ') > outside.count(' MATCH ') + 10
+    inside = probabilities(run, folder, tmp_path / 'route', tmp_path / 'inside.json')
+    outside = probabilities(run, folder, pictures, tmp_path / 'outside.json')
+    assert np.median(inside) > np.median(outside) + 0.1
 
 
 def test_calibrating_again_gives_the_same_numbers(run, longer_map):

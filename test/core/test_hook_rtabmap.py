@@ -148,8 +148,8 @@ def embedded(tmp_path_factory) -> Path:
     command = ['g++', '-std=c++17', '-O1', '-pthread', SOURCE, '-o', program]
     command += [f'-I{HEADERS.parent}', f'-I{np.get_include()}', '-rdynamic', library]
     command += [f'-Wl,-rpath,{library.parent}']
-    command += [f'-l{name[2:]}' for name in sysconfig.get_config_var('LIBS').split()]
-    command += [f'-l{name[2:]}' for name in sysconfig.get_config_var('SYSLIBS').split()]
+    linked = f'{sysconfig.get_config_var("LIBS")} {sysconfig.get_config_var("SYSLIBS")}'
+    command += [name for name in linked.split() if name.startswith('-l')]
     subprocess.run([*map(str, command)], check=True)
     return program
 
