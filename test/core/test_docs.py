@@ -33,10 +33,10 @@ def commands(page: Path) -> list[str]:
         'generators.md',
         'ablate.md',
         'relocalize.md',
+        'robot.md',
+        'loop_closure.md',
         'sequence.md',
         'decisions.md',
-        'loop_closure.md',
-        'robot.md',
         'hooks/rtabmap.md',
     ],
 )
