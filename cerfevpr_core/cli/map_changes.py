@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cerfevpr_core.cli.options import add_settings, config_of, track
 from cerfevpr_core.errors import MapError
+
+if TYPE_CHECKING:
+    from cerfevpr_core.place_map import PlaceMap
 
 
 def add_actions(actions: Any) -> None:
@@ -71,18 +74,21 @@ def _remove(options: argparse.Namespace) -> None:
         print(f'{len(ids)} keyframes removed, {len(place_map)} left in {options.map}')
 
 
-def _chosen(place_map: Any, options: argparse.Namespace) -> list[int]:
+def _chosen(place_map: PlaceMap, options: argparse.Namespace) -> list[int]:
     if options.ids:
         return sorted(set(options.ids))
     if options.traverse is not None:
         place_map.require_traverses([options.traverse])
         rows = place_map.store.traverses()
         return [number for number, name in rows if name == options.traverse]
-    found = {name: place_map.find(name) for name in options.external_id}
-    unknown = [name for name, number in found.items() if number is None]
-    if unknown:
+    return sorted({_named(place_map, name) for name in options.external_id})
+
+
+def _named(place_map: PlaceMap, external_id: str) -> int:
+    number = place_map.find(external_id)
+    if number is None:
         raise MapError(
-            f'the map at {options.map} has no keyframe with the external id {unknown[0]!r}; '
-            'nothing was removed'
+            f'the map at {place_map.folder} has no keyframe with the external id '
+            f'{external_id!r}; nothing was removed'
         )
-    return sorted(found.values())
+    return number
