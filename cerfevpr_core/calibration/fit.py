@@ -18,7 +18,7 @@ from cerfevpr_core.errors import UncalibratedError
 from cerfevpr_core.recognizer import PlaceRecognizer
 
 _FEWEST = 10  # right and wrong examples, each
-_STRENGTH = 1.0  # of the evidence against equal weights of nought (sklearn's C)
+_STRENGTH = 30.0  # of the evidence against equal weights of nought (sklearn's C)
 _FOLDS = 5
 
 Array = NDArray[np.float64]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import math
@@ -12,8 +11,6 @@ from array import array
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image as PilImage
 
 pytest.importorskip('sensor_msgs', reason='needs the ROS 2 messages (sensor_msgs)')
@@ -268,69 +265,3 @@ def test_a_camera_of_numbers_that_are_none_is_refused(wrong, at):
         msg.k[at] = wrong
     with pytest.raises(CerfeVPRError, match='expected finite numbers'):
         camera_from_msg(msg)
-
-
-any_number = st.floats(width=64)
-
-
-@given(st.lists(any_number, min_size=7, max_size=7))
-def test_any_pose_message_is_a_pose_or_refused(numbers):
-    position, orientation = numbers[:3], numbers[3:]
-    msg = PoseMsg(
-        position=Point(**dict(zip('xyz', position, strict=True))),
-        orientation=Quaternion(**dict(zip('xyzw', orientation, strict=True))),
-    )
-    try:
-        pose = pose_from_msg(msg)
-    except CerfeVPRError as error:
-        assert 'expected finite numbers and a quaternion of length 1' in str(error)
-    else:
-        assert np.isfinite(pose.position_m).all()
-        assert np.linalg.norm(pose.quaternion) == pytest.approx(1)
-
-
-# Mostly of calibrated cameras, or nearly all would be refused for their first number.
-_calibrated = st.one_of(st.floats(1e-3, 1e6), any_number)
-
-
-@given(
-    st.lists(_calibrated, min_size=9, max_size=9),
-    st.lists(_calibrated, max_size=5),
-    st.lists(_calibrated, min_size=12, max_size=12),
-    st.tuples(*[st.integers(0, 2**32 - 1)] * 4),
-    st.booleans(),
-)
-def test_any_camera_message_is_a_camera_of_finite_numbers_or_refused(k, d, p, sizes, rectified):
-    width, height, binning, offset = sizes
-    region = RegionOfInterest(x_offset=offset, width=width // 2)
-    msg = CameraInfo(k=k, d=d, p=p, distortion_model='plumb_bob', roi=region)
-    msg.width, msg.height, msg.binning_x = width, height, binning
-    with contextlib.suppress(CerfeVPRError):
-        camera = camera_from_msg(msg, rectified)
-        assert np.isfinite(camera.matrix()).all() and np.isfinite(camera.distortion).all()
-        assert camera.fx > 0 and camera.fy > 0
-
-
-@given(st.integers(-(2**31) * 10**9, 2**31 * 10**9 - 1))
-def test_any_stamp_survives_its_message(stamp_ns):
-    assert stamp_to_ns(ns_to_stamp(stamp_ns)) == stamp_ns
-
-
-@given(
-    st.integers(0, 40),
-    st.integers(0, 40),
-    st.integers(0, 200),
-    st.sampled_from(['rgb8', 'bgr8', 'mono8', 'mono16', 'bayer_rggb8', 'yuv422', 'nv21', '', '?']),
-    st.binary(max_size=2000),
-    st.integers(0, 255),
-)
-def test_any_image_message_is_an_image_of_its_size_or_refused(
-    height, width, step, encoding, data, is_bigendian
-):
-    msg = Image(height=height, width=width, step=step, encoding=encoding, data=array('B', data))
-    msg.is_bigendian = is_bigendian
-    try:
-        image = image_from_msg(msg)
-    except ImageError:
-        return
-    assert image.shape == (height, width, 3) and image.dtype == np.uint8
