@@ -252,6 +252,7 @@ def test_every_setting_shows_as_a_parameter_with_the_value_in_use(localizer, rou
     expected = running_settings(recognizer.config) | {
         'map.path': str(route.place_map),
         'map.top_k': 4,
+        'sequence.mode': 'never',
     }
     assert set(running_settings(Config())) <= set(listed)
     response = client.call(GetParameters, f'{name}/get_parameters', names=list(expected))
