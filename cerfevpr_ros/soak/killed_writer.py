@@ -7,6 +7,7 @@ what must be there. It imports no torch: it is started hundreds of times.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 from dataclasses import dataclass, field
@@ -56,6 +57,7 @@ def planned(seed: int, step: int, ids: list[int]) -> Change:
 
 def write(map_folder: str, other_folder: str, told: str, seed: int) -> None:
     """Change the map until killed; what is done is appended to the file `told`, a line each."""
+    logging.getLogger('cerfevpr_core').setLevel(logging.ERROR)  # a warning at each merge
     root = Path(map_folder).parent
     file = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     with PlaceMap.open(Path(map_folder)) as place_map:

@@ -35,7 +35,7 @@ def result_of(
     options: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything measured, and whether it passed."""
-    warm_up_s = min(WARM_UP_MAX_S, WARM_UP_SHARE * watch.now_s())
+    warm_up_s = min(WARM_UP_MAX_S, WARM_UP_SHARE * watch.seconds)
     grown = {
         name: {measure: _grown(samples, measure, cycles_s, warm_up_s) for measure in _MEASURES}
         for name, samples in watch.samples.items()
@@ -51,7 +51,7 @@ def result_of(
         'passed': not tally.num_failures and not grows,
         'options': options,
         'cycles': len(cycles_s),
-        'seconds': round(watch.now_s(), 1),
+        'seconds': round(watch.seconds, 1),
         'warm_up_s': round(warm_up_s, 1),
         'num_failures': tally.num_failures,
         'failures': tally.failures,

@@ -32,6 +32,7 @@ class Watch:
     def __init__(self, pids: Mapping[str, int], every_s: float = 1.0) -> None:
         self.samples: dict[str, list[Sample]] = {name: [] for name in pids}
         self.start_s = time.monotonic()
+        self.seconds = 0.0  # that it lasted, once it has ended
         self._pids = dict(pids)
         self._every_s = every_s
         self._stopping = threading.Event()
@@ -44,6 +45,7 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
+        self.seconds = self.now_s()
 
     def now_s(self) -> float:
         """Seconds since the watch began."""

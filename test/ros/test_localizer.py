@@ -214,13 +214,16 @@ def test_a_bad_image_costs_that_image_and_is_counted_with_its_reason(
 def test_the_diagnostics_name_the_map_and_the_times_of_the_stages(
     localizer, route, recognizer, diagnostics
 ):
-    localizer.answer(localizer.send(route.images[0]))
-    status, values = diagnostics.wait_for(lambda v: 'describe (ms, median)' in v, 'a status')
-    assert status.level == b'\x00'
+    def well() -> tuple[str, dict[str, str]] | None:
+        localizer.answer(localizer.send(route.images[0]))
+        status, values = diagnostics.wait_for(lambda v: 'describe (ms, median)' in v, 'a status')
+        return (status.message, values) if status.level == DiagnosticStatus.OK else None
+
+    message, values = wait_until(well, 'earlier floods are ten seconds ago')
     assert values['map'] == str(route.place_map)
     assert values['map id'] == recognizer.place_map.manifest.map_id
     assert float(values['describe (ms, median)']) > 0
-    assert 'images answered' in status.message
+    assert 'images answered' in message
 
 
 def test_the_service_answers_with_as_many_candidates_as_asked_for(localizer, route, recognizer):
@@ -252,6 +255,7 @@ def test_every_setting_shows_as_a_parameter_with_the_value_in_use(localizer, rou
     expected = running_settings(recognizer.config) | {
         'map.path': str(route.place_map),
         'map.top_k': 4,
+        'sequence.mode': 'never',
     }
     assert set(running_settings(Config())) <= set(listed)
     response = client.call(GetParameters, f'{name}/get_parameters', names=list(expected))
