@@ -75,9 +75,10 @@ RUN_ARGUMENTS = \
 run: setup ## real nodes on the drawn route [MAP_IMAGES= QUERY_IMAGES= FRAME_TOLERANCE= BAG= TOPIC=]
 	@exec .venv/bin/python -m cerfevpr_ros.run $(RUN_ARGUMENTS)
 
-soak: setup ## hours of faults and hostile calls [MINUTES=60 SEED=0]
+soak: setup ## an hour of faults and hostile calls [MINUTES=60 KILLS=24 SEED=0]
 	@exec .venv/bin/python -m cerfevpr_ros.soak \
-		$(if $(MINUTES),--minutes '$(MINUTES)') $(if $(SEED),--seed '$(SEED)')
+		$(if $(MINUTES),--minutes '$(MINUTES)') $(if $(KILLS),--kills '$(KILLS)') \
+		$(if $(SEED),--seed '$(SEED)')
 
 test: lint ## everything CI runs: format, lint, types, all tests
 	.venv/bin/pytest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +18,7 @@ from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.images import Image
 from cerfevpr_core.keyframe_maker import KeyframeMaker, Shot
+from cerfevpr_core.map_changes.whole import appearing_whole, require_free
 from cerfevpr_core.map_model import new_manifest
 from cerfevpr_core.place_map import Keyframe, PlaceMap
 from cerfevpr_core.verification import Detector, load_detector
@@ -57,14 +57,10 @@ def build_map(
 
     The map appears at `out` when it is whole; an interrupted build leaves nothing there.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise MapError(f'{out} exists and is not empty; choose another --out, or use `map add`')
+    require_free(out)
     describer = Describer(config)
     fit(describer, frames, track)
-    whole = out.resolve()  # `.` has no name of its own
-    partial = whole.with_name(f'{whole.name}.partial')
-    shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed
-    try:
+    with appearing_whole(out) as partial:
         detector = _detector(config, extras.depth is not None)
         manifest = new_manifest(describer, verifies=detector is not None)
         with PlaceMap.create(partial, manifest, config.map.index) as place_map:
@@ -72,11 +68,6 @@ def build_map(
             count = _add(place_map, maker, frames, extras, track)
         if not count:
             raise MapError('none of the images could be read; no map was made')
-        if whole.exists():
-            whole.rmdir()
-        partial.rename(whole)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return count
 
 

@@ -114,9 +114,10 @@ def camera_from_msg(msg: CameraInfo, rectified: bool = False) -> Camera:
     binning_x, binning_y = max(msg.binning_x, 1), max(msg.binning_y, 1)
     fx, _, cx, *_ = msg.p if rectified else msg.k
     fy, cy = (msg.p[5], msg.p[6]) if rectified else (msg.k[4], msg.k[5])
-    if not (fx > 0 and fy > 0):
+    if not (fx > 0 and fy > 0) or not all(map(math.isfinite, (fx, fy, cx, cy, *msg.d))):
         raise CerfeVPRError(
-            f'camera_info has focal lengths {fx:g} and {fy:g} pixels, expected positive ones; '
+            f'camera_info has focal lengths {fx:g} and {fy:g} pixels and centre ({cx:g}, {cy:g}), '
+            'expected finite numbers, the lengths positive; '
             'calibrate the camera (camera_calibration) and give its driver the file'
         )
     return Camera(

@@ -39,6 +39,8 @@ _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 _OWN = frozenset(
     {
         'autostart',
+        'base_frame',
+        'camera_frame',
         'camera_in_base',
         'image_is_rectified',
         'map_frame',

@@ -41,6 +41,8 @@ _RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 _OWN = frozenset(
     {
         'autostart',
+        'base_frame',
+        'camera_frame',
         'camera_in_base',
         'create_map',
         'image_is_rectified',

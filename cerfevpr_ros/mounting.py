@@ -37,6 +37,12 @@ def camera_in_base(node: Node, patience_s: float = 10.0) -> Pose:
     return _from_tf(node, base_frame, frame, patience_s)
 
 
+def camera_in_base_if_known(node: Node) -> Pose | None:
+    """As `camera_in_base`, but None where neither parameter is set: poses are of the camera."""
+    frame = own_parameter(node, 'camera_frame', '')
+    return camera_in_base(node) if frame else camera_in_base_parameter(node)
+
+
 def require_tf2(wanted_by: str) -> Any:
     """The module tf2_ros. Raises ConfigError where it is not installed."""
     try:

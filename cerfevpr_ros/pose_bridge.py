@@ -9,7 +9,6 @@ from typing import Any
 import rclpy
 from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
 from nav_msgs.msg import Odometry
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
@@ -26,6 +25,7 @@ from cerfevpr_ros.conversions import (
     uncertain_pose_from_msg,
     uncertain_pose_to_msg,
 )
+from cerfevpr_ros.executor import StandingExecutor
 from cerfevpr_ros.mounting import camera_in_base, require_tf2
 from cerfevpr_ros.parameters import own_parameter
 from cerfevpr_ros.program import run_program
@@ -168,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(node: PoseBridgeNode) -> int:
-    executor = SingleThreadedExecutor()
+    executor = StandingExecutor()
     executor.add_node(node)
     try:
         executor.spin()

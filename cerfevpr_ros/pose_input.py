@@ -14,7 +14,7 @@ from cerfevpr_core.errors import CerfeVPRError, ConfigError
 from cerfevpr_core.geometry import Pose
 from cerfevpr_core.stamped import Recent, pose_at
 from cerfevpr_ros.conversions import pose_from_msg, stamp_to_ns
-from cerfevpr_ros.mounting import camera_in_base_parameter
+from cerfevpr_ros.mounting import camera_in_base_if_known
 from cerfevpr_ros.parameters import own_parameter
 
 PoseSource = Literal['none', 'odom', 'pose', 'pose_with_covariance']
@@ -33,7 +33,7 @@ _MAX_POSES = 2000  # ten seconds of fast odometry
 class PoseInput:
     """Listens to `odom` or `pose` between `start` and `stop`.
 
-    Its parameters `pose_source` and `camera_in_base` are read once.
+    Its parameters `pose_source`, and where the camera is on the robot, are read once.
     """
 
     def __init__(self, node: Node) -> None:
@@ -43,7 +43,7 @@ class PoseInput:
             raise ConfigError(f'wrong setting pose_source = {source!r}: expected {expected}')
         self.source = cast(PoseSource, source)
         self._node = node
-        self._camera_in_base = camera_in_base_parameter(node)
+        self._camera_in_base = camera_in_base_if_known(node)
         self._config = MappingConfig()
         self._poses: Recent[Pose] = Recent(_MAX_POSES)
         self._listening: list[Any] = []

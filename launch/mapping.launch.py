@@ -47,6 +47,12 @@ def generate_launch_description() -> LaunchDescription:
                 default_value='',
                 description='x y z qx qy qz qw; empty: the poses are of the camera',
             ),
+            DeclareLaunchArgument(
+                'camera_frame',
+                default_value='',
+                description='instead of camera_in_base: the frame of the camera in tf',
+            ),
+            DeclareLaunchArgument('base_frame', default_value='base_link'),
             DeclareLaunchArgument('depth', default_value='', description='16UC1 or 32FC1 topic'),
             DeclareLaunchArgument('params_file', default_value=default_params),
             DeclareLaunchArgument('namespace', default_value=''),
@@ -82,8 +88,11 @@ def _mapper(context, *args, **kwargs):
         'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
         'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
     }
-    if given('camera_in_base'):  # else a params_file may have it
-        own['camera_in_base'] = ParameterValue(given('camera_in_base'), value_type=str)
+    for name in ('camera_in_base', 'camera_frame'):
+        if given(name):  # else a params_file may have it
+            own[name] = ParameterValue(given(name), value_type=str)
+    if given('camera_frame'):
+        own['base_frame'] = ParameterValue(given('base_frame'), value_type=str)
     topics = {
         'image': image,
         'image/compressed': f'{image}/compressed',

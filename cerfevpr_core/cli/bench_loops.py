@@ -5,15 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cerfevpr_core.cli.options import add_settings, config_of, track, typed, write_json
 from cerfevpr_core.config import settings
-from cerfevpr_core.errors import ConfigError, ImageError
-
-if TYPE_CHECKING:
-    from cerfevpr_core.config import Config
-    from cerfevpr_core.describer import Describer
+from cerfevpr_core.errors import ImageError
 
 
 def add_command(actions: Any) -> None:
@@ -26,9 +22,6 @@ def add_command(actions: Any) -> None:
         '--truth', type=Path, metavar='FILE', help='a picture, one pixel for each pair of images'
     )
     loops.add_argument('--camera', type=Path, metavar='FILE', help="ROS's calibration YAML")
-    loops.add_argument(
-        '--fit-on', type=Path, metavar='DIR', help='images of elsewhere, for the descriptor'
-    )
     loops.add_argument('--json', type=Path, metavar='FILE')
     loops.add_argument('--sheet', type=Path, metavar='FILE', help='the closures as a picture')
     add_settings(loops)
@@ -38,6 +31,7 @@ def add_command(actions: Any) -> None:
 def _loops(options: argparse.Namespace) -> None:
     from cerfevpr_core.data.frames import FolderFrames
     from cerfevpr_core.data.positions import read_camera
+    from cerfevpr_core.describer import Describer
     from cerfevpr_core.evaluation.loop_closure.measure import drive
     from cerfevpr_core.evaluation.loop_closure.result import as_json, score
     from cerfevpr_core.evaluation.loop_closure.sheet import draw_closures
@@ -48,7 +42,8 @@ def _loops(options: argparse.Namespace) -> None:
     frames = FolderFrames(options.images)
     truth = read_truth(options.truth, len(frames)) if options.truth else None
     camera = read_camera(options.camera) if options.camera else None
-    describer = _describer(options, config)
+    describer = Describer(config)
+    describer.load_universal()  # a robot does not know what it will see
     with TemporaryDirectory(prefix='cerfevpr-') as folder:
         driven = drive(frames, camera, describer, Path(folder) / 'map', config, track)
     if truth is not None and frames.left_out:
@@ -72,20 +67,3 @@ def _loops(options: argparse.Namespace) -> None:
             print('no closure to draw')
         else:
             write_picture(sheet, options.sheet)
-
-
-def _describer(options: argparse.Namespace, config: Config) -> Describer:
-    from cerfevpr_core.data.frames import FolderFrames
-    from cerfevpr_core.describer import Describer
-    from cerfevpr_core.mapping import fit
-
-    describer = Describer(config)
-    if not describer.needs_fit:
-        return describer
-    if options.fit_on is None:
-        raise ConfigError(
-            f'{config.method} is fitted on images, and a robot does not know what it will see: '
-            'give images of elsewhere with --fit-on DIR'
-        )
-    fit(describer, FolderFrames(options.fit_on), track)
-    return describer

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from cerfevpr_core.cli.options import STDOUT, add_settings, config_of, track, typed, write_json
 from cerfevpr_core.config import settings
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cerfevpr_core.evaluation.sequences.measure import Drive
 
 _LEAST_FRAMES = 12
+_LEAST_WIDTH_PX, _DRAWN_WIDTH_PX = 16, 320
 
 
 def add_command(actions: Any) -> None:
@@ -30,6 +31,9 @@ def add_command(actions: Any) -> None:
     sequence.add_argument('--seed', type=int, default=0, metavar='N', help='of the mapped street')
     sequence.add_argument('--frames', type=int, default=160, metavar='N', help='of each street')
     sequence.add_argument('--condition', choices=CONDITIONS, default='night', help='of queries')
+    sequence.add_argument(
+        '--width-px', type=int, default=40, metavar='N', help='of the images; 320: as drawn'
+    )
     sequence.add_argument('--json', type=Path, metavar='FILE')
     add_settings(sequence)
     sequence.set_defaults(run=_sequence)
@@ -44,13 +48,17 @@ def _sequence(options: argparse.Namespace) -> None:
     config = config_of(options)
     if options.frames < _LEAST_FRAMES:
         raise ConfigError(f'--frames {options.frames}: expected {_LEAST_FRAMES} or more')
+    if not _LEAST_WIDTH_PX <= options.width_px <= _DRAWN_WIDTH_PX:
+        raise ConfigError(
+            f'--width-px {options.width_px}: expected {_LEAST_WIDTH_PX} to {_DRAWN_WIDTH_PX}'
+        )
     street = DrawnRoute(options.seed, options.frames)
     other = DrawnRoute(options.seed + 1000, options.frames)
     with TemporaryDirectory(prefix='cerfevpr-') as folder:
-        place_map = draw_map(street, Path(folder), config, track)
+        place_map = draw_map(street, Path(folder), config, options.width_px, track)
         recognizer = PlaceRecognizer.load(place_map, options.config, tuple(options.assignments))
-        seen = look(recognizer, street, options.condition, track)
-        elsewhere = look(recognizer, other, options.condition, track)
+        seen = look(recognizer, street, options.condition, options.width_px, track)
+        elsewhere = look(recognizer, other, options.condition, options.width_px, track)
         drives = [drive(recognizer, way, seen, elsewhere) for way in ways(options.frames)]
         recognizer.close()
     STDOUT.print(_table(drives))
@@ -61,7 +69,8 @@ def _sequence(options: argparse.Namespace) -> None:
 
 def _table(drives: list[Drive]) -> Table:
     figures = ('images', 'alone', 'in order', 'odometry', 'reacts', 'P in map', 'P outside', 'ms')
-    table = Table('way', *figures, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    way = Column('way', no_wrap=True)
+    table = Table(way, *figures, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for each in drives:
         outside = '' if each.nowhere_outside is None else f'{each.nowhere_outside:.2f}'
         react = ', '.join('never' if n is None else str(n) for n in each.react)

@@ -6,26 +6,14 @@ import argparse
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cerfevpr_core.cli import map_changes
+from cerfevpr_core.cli.beside import add_beside, extras_of
 from cerfevpr_core.cli.options import add_images, add_settings, config_of, frames_of, track
-from cerfevpr_core.errors import ConfigError, DamagedMapError, UncalibratedError
+from cerfevpr_core.errors import DamagedMapError, UncalibratedError
 from cerfevpr_core.place_map import FIT, UNIVERSAL, Manifest, calibration
 from cerfevpr_core.place_map.store import KeyframeStore
-
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    from cerfevpr_core.data.beside import BagDepth, BagPoses
-    from cerfevpr_core.data.depth_images import DepthImages
-    from cerfevpr_core.data.positions import PoseTable
-    from cerfevpr_core.geometry import Camera
-    from cerfevpr_core.mapping import Extras
-
-    Beside: TypeAlias = tuple[
-        PoseTable | BagPoses | None, Camera | None, DepthImages | BagDepth | None
-    ]
 
 
 def add_commands(commands: Any) -> None:
@@ -40,12 +28,7 @@ def add_commands(commands: Any) -> None:
     add.set_defaults(run=_add)
     for each in (build, add):
         add_images(each)
-        each.add_argument('--poses', type=Path, metavar='FILE', help='TUM form, by name or stamp')
-        each.add_argument('--camera', type=Path, metavar='FILE', help='ROS calibration YAML')
-        each.add_argument(
-            '--depth', type=Path, metavar='DIR', help='16-bit png in mm, named like the images'
-        )
-        _add_bag_topics(each)
+        add_beside(each)
         each.add_argument('--traverse', default='', metavar='NAME', help='as day or 2026-03-01')
         add_settings(each)
     calibrate = actions.add_parser('calibrate', help='fit how sure its answers are, on the map')
@@ -61,22 +44,10 @@ def add_commands(commands: Any) -> None:
     map_changes.add_actions(actions)
 
 
-def _add_bag_topics(parser: argparse.ArgumentParser) -> None:
-    """What a bag may have beside its images."""
-    parser.add_argument('--pose-topic', metavar='T', help="the bag's odometry or poses")
-    parser.add_argument(
-        '--camera-in-base',
-        metavar='POSE',
-        help="the camera where --pose-topic is of the robot's base: 'x y z qx qy qz qw'",
-    )
-    parser.add_argument('--camera-info-topic', metavar='T', help="the bag's calibration")
-    parser.add_argument('--depth-topic', metavar='T', help="the bag's depth images")
-
-
 def _build(options: argparse.Namespace) -> None:
     from cerfevpr_core.mapping import build_map
 
-    extras = _extras(options)
+    extras = extras_of(options)
     frames = frames_of(options)
     config = config_of(options)
     count = build_map(frames, options.out, config, extras, track)
@@ -110,7 +81,7 @@ def _add(options: argparse.Namespace) -> None:
     from cerfevpr_core.mapping import add_to_map
     from cerfevpr_core.place_map import PlaceMap
 
-    extras = _extras(options)
+    extras = extras_of(options)
     frames = frames_of(options)
     config = config_of(options, map_settings(options.map))
     with PlaceMap.open(options.map, config.map.index) as place_map:
@@ -180,63 +151,6 @@ def _check(options: argparse.Namespace) -> int:
     for problem in problems:
         print(problem)
     return 1 if problems else 0
-
-
-def _extras(options: argparse.Namespace) -> Extras:
-    from cerfevpr_core.mapping import Extras
-
-    _refuse_both(options)
-    poses, camera, depth = _of_bag(options) if options.bag else _of_files(options)
-    if depth and not (camera and poses):
-        raise ConfigError(
-            '--depth needs --camera and --poses: points are kept in the map; in a bag '
-            '--depth-topic needs --camera-info-topic and --pose-topic'
-        )
-    return Extras(options.traverse, poses, camera, depth)
-
-
-def _of_files(options: argparse.Namespace) -> Beside:
-    from cerfevpr_core.data.depth_images import DepthImages
-    from cerfevpr_core.data.positions import PoseTable, read_camera
-
-    return (
-        PoseTable(options.poses) if options.poses else None,
-        read_camera(options.camera) if options.camera else None,
-        DepthImages(options.depth) if options.depth else None,
-    )
-
-
-def _of_bag(options: argparse.Namespace) -> Beside:
-    """From the bag's topics; what is not among them from files."""
-    from cerfevpr_core.data.beside import BagDepth, BagPoses, bag_camera, parse_pose
-
-    poses, camera, depth = _of_files(options)
-    in_base = options.camera_in_base
-    mount = None if in_base is None else parse_pose(in_base, '--camera-in-base')
-    return (
-        BagPoses(options.bag, options.pose_topic, mount) if options.pose_topic else poses,
-        bag_camera(options.bag, options.camera_info_topic)
-        if options.camera_info_topic
-        else camera,
-        BagDepth(options.bag, options.depth_topic) if options.depth_topic else depth,
-    )
-
-
-def _refuse_both(options: argparse.Namespace) -> None:
-    """Two sources of one thing, and topics without a bag. Raises ConfigError."""
-    pairs = (('poses', 'pose_topic'), ('camera', 'camera_info_topic'), ('depth', 'depth_topic'))
-    for file, topic in pairs:
-        if getattr(options, topic) and getattr(options, file):
-            raise ConfigError(f'{_flag(file)} and {_flag(topic)} say the same; give one of them')
-    for name in (*(topic for _, topic in pairs), 'camera_in_base'):
-        if getattr(options, name) and not options.bag:
-            raise ConfigError(f'{_flag(name)} belongs to --bag; leave it out with --images')
-    if options.camera_in_base and not options.pose_topic:
-        raise ConfigError('--camera-in-base belongs to --pose-topic; leave it out without')
-
-
-def _flag(name: str) -> str:
-    return f'--{name.replace("_", "-")}'
 
 
 def _skipped(count: int) -> str:

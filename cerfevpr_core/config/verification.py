@@ -34,6 +34,8 @@ class VerificationConfig:
     min_inliers: Annotated[int, Field(ge=6)] = 20
     min_inlier_ratio: _Share = 0.06  # of the matches
     min_coverage: _Share = 0.12  # of the query's 64 cells of an 8 x 8 grid
+    # Of inliers of two views, rank correlation; -1: a camera may roll
+    min_order: Annotated[float, Field(ge=-1, le=1)] = -1.0
     min_agreement: _Share = 0.27  # of the map in view that looks like the image there
     max_log_chance: Annotated[float, Field(le=0)] = -6.0  # log10 of as many inliers by chance
     max_std_m: _Above0 = 0.5  # of a pose's position, along its worst direction

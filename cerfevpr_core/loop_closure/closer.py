@@ -37,7 +37,7 @@ class LoopCloser:
         self.relocalizer = Relocalizer(
             replace(
                 config.verification,
-                min_inliers=loop.min_inliers,
+                min_order=loop.min_order,
                 num_candidates=loop.num_candidates,
             ),
             place_map,
@@ -56,12 +56,12 @@ class LoopCloser:
             self.agreement.update(keyframe_id, [], self.past)
             return LoopAnswer(None, 'no keyframe is old enough')
         verified = self._verify(newest, view, candidates)
-        matched = [c for c in verified.candidates if c.verified]
+        matched = [c for c in verified.candidates if self._has_enough(c)]
         agreed = self.agreement.update(keyframe_id, [c.keyframe_id for c in matched], self.past)
         tried = tuple(verified.candidates[: self.config.loop.num_candidates])
         best = self._best(matched, agreed)
         if best is None:
-            return LoopAnswer(None, _reason(tried, agreed), candidates=tried)
+            return LoopAnswer(None, self._reason(tried, agreed), candidates=tried)
         found = _closure(newest, best, verified)
         if self._is_told(found):
             reason = f'the closure with keyframe {found.to_id} was told a moment ago'
@@ -81,7 +81,9 @@ class LoopCloser:
     def _search(self, keyframe_id: int, view: View) -> list[Candidate]:
         """Keyframes that are old enough, re-ranked, best first."""
         wanted = max(self.config.loop.num_candidates, self.config.landmarks.num_candidates)
-        recent = self.past.num_recent(keyframe_id, self.config.loop)
+        # Neither those count that were added while this one waited for its turn.
+        newer = max(len(self.place_map) - len(self.past.ids), 0)
+        recent = self.past.num_recent(keyframe_id, self.config.loop) + newer
         found = [
             c
             for c in self.place_map.search(view.descriptor, wanted + recent)
@@ -111,6 +113,11 @@ class LoopCloser:
             if not self.past.is_recent(newest.keyframe_id, i, self.config.loop)
         ]
 
+    def _has_enough(self, candidate: Candidate) -> bool:
+        """Whether it may count: a pose in metres has passed bars of its own."""
+        enough = (candidate.num_inliers or 0) >= self.config.loop.min_inliers
+        return candidate.verified and (candidate.scale_known or enough)
+
     def _best(self, matched: Sequence[Candidate], agreed: Sequence[int]) -> Candidate | None:
         """The one with most inliers among those with enough, alone or with the images before."""
         loop = self.config.loop
@@ -121,6 +128,14 @@ class LoopCloser:
             or (candidate.num_inliers or 0) >= loop.sure_inliers
         ]
         return max(enough, key=lambda c: c.num_inliers or 0, default=None)
+
+    def _reason(self, tried: Sequence[Candidate], agreed: Sequence[int]) -> str:
+        if agreed:
+            wanted = self.config.loop.min_consecutive
+            return f'verified, but {max(agreed)} images in a row agree on a place, not {wanted}'
+        best = max(tried, key=lambda c: (c.verified, c.num_inliers or 0))
+        fewer = f'{best.num_inliers} inliers, fewer than {self.config.loop.min_inliers}'
+        return f'no candidate is verified; of the best: {best.reject_reason or fewer}'
 
     def _is_told(self, found: LoopClosure) -> bool:
         quiet = self.config.loop.quiet_images
@@ -133,12 +148,6 @@ class LoopCloser:
 
 def _within(apart: int | None, limit: int) -> bool:
     return apart is not None and apart < limit
-
-
-def _reason(tried: Sequence[Candidate], agreed: Sequence[int]) -> str:
-    if agreed:
-        return f'verified, but only {max(agreed)} images in a row agree on a place'
-    return f'the best candidate is not verified: {tried[0].reject_reason}'
 
 
 def _closure(newest: Candidate, best: Candidate, verified: Relocalized) -> LoopClosure:

@@ -16,7 +16,7 @@ from cerfevpr_core.describer import Describer
 from cerfevpr_core.errors import ImageError, MapError
 from cerfevpr_core.images import Image, list_images, read_image
 from cerfevpr_core.landmarks.landmarks import pack
-from cerfevpr_core.map_changes.whole import appearing_whole
+from cerfevpr_core.map_changes.whole import appearing_whole, require_free
 from cerfevpr_core.map_model import new_manifest
 from cerfevpr_core.mapping import Track, fit, no_progress
 from cerfevpr_core.pixel_formats import decode_compressed
@@ -53,6 +53,7 @@ def reembed_map(
     count then. All but descriptors and landmarks stays: ids, external ids, traverses, stamps,
     poses, cameras, keypoints with their points. Raises MapError.
     """
+    require_free(out)
     with closing(KeyframeStore.open(source)) as store:
         base, config = _settings(store.manifest, like, configured)
         describer = Describer(config)

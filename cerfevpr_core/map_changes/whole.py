@@ -10,14 +10,19 @@ from pathlib import Path
 from cerfevpr_core.errors import MapError
 
 
+def require_free(out: Path) -> None:
+    """Refuse a place that holds something already, before long work. Raises MapError."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise MapError(f'{out} exists and is not empty; choose another --out, or use `map add`')
+
+
 @contextmanager
 def appearing_whole(out: Path) -> Iterator[Path]:
     """A folder to make the map in, which then becomes `out`; after an error nothing is left.
 
     Raises MapError where `out` holds something already or cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise MapError(f'{out} exists and is not empty; choose another --out')
+    require_free(out)
     whole = out.resolve()  # `.` has no name of its own
     partial = whole.with_name(f'{whole.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)  # of one that was killed

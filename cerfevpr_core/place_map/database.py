@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from cerfevpr_core.errors import MapError, MapGoneError
@@ -47,14 +47,20 @@ def create_database(folder: Path, manifest: Manifest) -> None:
     partial = folder / f'{FILE}.{uuid.uuid4().hex[:8]}.new'
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(partial)
-        with connection:
+        with closing(sqlite3.connect(partial)) as connection, connection:
             connection.executescript(_SCHEMA)
             write_manifest(connection, manifest)
-        connection.close()
         partial.replace(folder / FILE)
     except (OSError, sqlite3.Error) as error:
+        remove_partial(partial)
         raise MapError(f'no map can be written at {folder}: {error}') from None
+
+
+def remove_partial(file: Path) -> None:
+    """What is left of a database that could not be written whole."""
+    for left in (file, file.with_name(f'{file.name}-journal')):
+        with suppress(OSError):
+            left.unlink(missing_ok=True)
 
 
 def open_database(folder: Path) -> tuple[sqlite3.Connection, Manifest]:

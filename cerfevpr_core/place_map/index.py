@@ -128,12 +128,20 @@ class VectorIndex:
 
         Exact with `flat` and `hnsw`; `ivfpq` knows the best alone, and NaN for the others.
         """
+        each = self._of_each_row(descriptor)
+        if only is None and self.kind != 'ivfpq' and self._one_row_each():
+            return self.keyframe_ids, each.astype(np.float64)
         allowed = self._allowed(only)
         owners, rows = np.unique(self.keyframe_ids[allowed], return_inverse=True)
         best = np.full(len(owners), -np.inf)
-        np.maximum.at(best, rows, self._of_each_row(descriptor)[allowed])
+        np.maximum.at(best, rows, each[allowed])
         best[np.isinf(best)] = np.nan
         return owners, best
+
+    def _one_row_each(self) -> bool:
+        """The usual map: keyframes with one descriptor, in order, none removed."""
+        whole = len(self.keyframe_ids) == self.num_keyframes
+        return whole and bool((np.diff(self.keyframe_ids) > 0).all())
 
     def _of_each_row(self, descriptor: NDArray[np.float32]) -> NDArray[np.float32]:
         count, dim = self.index.ntotal, self.index.d

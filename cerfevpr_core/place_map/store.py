@@ -7,7 +7,7 @@ import threading
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -25,6 +25,7 @@ from cerfevpr_core.place_map.database import (
     create_database,
     file_identity,
     open_database,
+    remove_partial,
     replaced,
     require_same_file,
 )
@@ -271,8 +272,7 @@ class KeyframeStore:
                 self.connection.backup(copy)
             partial.replace(folder / FILE)
         except (OSError, sqlite3.Error) as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+            remove_partial(partial)
             raise MapError(f'no copy of the map can be written at {folder}: {error}') from None
 
     def close(self) -> None:

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from cerfevpr_core.config import VerificationConfig
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.verification.cameras import pixel_unit
-from cerfevpr_core.verification.support import NO_SUPPORT, Support, coverage, log_chance
+from cerfevpr_core.verification.support import (
+    NO_SUPPORT,
+    Support,
+    coverage,
+    kept_order,
+    log_chance,
+)
 
 Array = NDArray[np.float64]
 
@@ -59,11 +65,12 @@ def two_view(
     flat = _inliers(poselib.estimate_homography(keyframe_px, query_px, ransac, {})[1])
     area, diagonal = width * height, float(np.hypot(width, height))
     in_band, on_spot = 2 * limit * diagonal / area, np.pi * limit**2 / area
+    pixels = query_px, keyframe_px
     minimal, solutions = (5, 10) if cameras else (7, 3)
     if flat.sum() >= _FLAT * moving.sum():
         fault = 'a plane or a mere rotation explains the matches: the translation is undetermined'
-        return TwoView(_support(query_px, flat, size_px, on_spot, 4, 1), None, fault)
-    support = _support(query_px, moving, size_px, in_band, minimal, solutions)
+        return TwoView(_support(pixels, flat, size_px, on_spot, 4, 1), None, fault)
+    support = _support(pixels, moving, size_px, in_band, minimal, solutions)
     return TwoView(support, relative, None if relative else 'no intrinsics of both cameras')
 
 
@@ -95,7 +102,7 @@ def _inliers(info: dict[str, Any]) -> NDArray[np.bool_]:
 
 
 def _support(
-    query_px: Array,
+    pixels: tuple[Array, Array],
     inliers: NDArray[np.bool_],
     size_px: tuple[int, int],
     share: float,
@@ -103,6 +110,8 @@ def _support(
     solutions: int,
 ) -> Support:
     height, width = size_px
+    query_px, keyframe_px = (each[inliers] for each in pixels)
     number, matches = int(inliers.sum()), len(inliers)
     chance = log_chance(number, matches, share, minimal, solutions)
-    return Support(number, number / matches, coverage(query_px[inliers], width, height), chance)
+    covered, order = coverage(query_px, width, height), kept_order(query_px, keyframe_px)
+    return Support(number, number / matches, covered, chance, order)

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cerfevpr_core.cli.options import STDERR, STDOUT
 from cerfevpr_core.errors import CerfeVPRError, ConfigError
@@ -19,6 +19,8 @@ from cerfevpr_ros.run.jobs import drawn_route_map
 from cerfevpr_ros.run.processes import log_of, node_process
 from cerfevpr_ros.soak.course import Nodes, course, run, stage_of
 from cerfevpr_ros.soak.hostile_maps import Fence
+from cerfevpr_ros.soak.kill_writers import survive
+from cerfevpr_ros.soak.kills import kill_mapper
 from cerfevpr_ros.soak.mapping import Drive, cleared
 from cerfevpr_ros.soak.phases import Stage
 from cerfevpr_ros.soak.result import HARNESS, result_of, table_of
@@ -28,6 +30,7 @@ from cerfevpr_ros.soak.watch import Watch
 
 LOCALIZER, MAPPER = 'cerfevpr_ros.localizer', 'cerfevpr_ros.mapper'
 _START_S = 240.0
+Watched: TypeAlias = tuple[Watch, list[tuple[float, float]]]  # and (begin, end) of each cycle
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='make soak', description=__doc__)
     parser.add_argument('--minutes', type=float, default=60.0, metavar='M')
     parser.add_argument('--seed', type=int, default=0, metavar='N')
+    parser.add_argument('--kills', type=int, default=24, metavar='N', help='of the mapper')
+    parser.add_argument('--writer-kills', type=int, default=200, metavar='N', help='of any writer')
     parser.add_argument('--map', type=Path, metavar='MAP', help='instead of the drawn route')
     parser.add_argument('--images', type=Path, metavar='DIR', help='to play in that map')
     parser.add_argument('--out', type=Path, default=Path('build/soak'), metavar='DIR')
@@ -62,37 +67,54 @@ def _run(options: argparse.Namespace) -> int:
     if bool(options.map) != bool(options.images):
         raise ConfigError('give both --map and --images, or none for the drawn route')
     pristine, images = (options.map, options.images) if options.map else drawn_route_map(out)
-    root = out / 'maps'
+    tally = Tally()
+    with Rig(tally) as rig:
+        stage = stage_of(rig, images, options.minutes, options.seed)
+        watched = _soak(stage, pristine, out, options.minutes)
+        if watched is None:
+            return 1
+        tally.phase = 'mapper killed'
+        kills = kill_mapper(stage, pristine, out, options.kills)
+    STDOUT.print(f'killing {options.writer_kills} writers of a map')
+    writers = survive(options.writer_kills, options.seed)
+    for failure in writers.pop('failures'):
+        tally.failed(f'writers: {failure}')
+    given = {name: getattr(options, name) for name in ('minutes', 'seed', 'kills', 'writer_kills')}
+    result = result_of(tally, *watched, {'the mapper': kills, 'writers': writers}, given)
+    return _report(result, out)
+
+
+def _soak(stage: Stage, pristine: Path, out: Path, minutes: float) -> Watched | None:
+    """Both nodes in one map, run through the course; None if they do not start."""
+    root = (out / 'maps').resolve()
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(pristine, root / 'map')
-    path, tally = str((root / 'map').resolve()), Tally()
-    mapper_parameters = {'map.path': path, 'pose_source': 'pose', 'create_map': False}
+    of_both = {'map.path': str(root / 'map'), 'pose_source': 'pose'}
+    of_mapper = of_both | {'create_map': False}
     with (
-        node_process(LOCALIZER, {'map.path': path}, out) as localizer,
-        node_process(MAPPER, mapper_parameters, out) as mapper,
-        Rig(tally) as rig,
+        node_process(LOCALIZER, of_both, out) as localizer,
+        node_process(MAPPER, of_mapper, out) as mapper,
     ):
-        nodes = {'localizer': localizer, 'mapper': mapper}
-        stage = stage_of(rig, images, options.minutes, options.seed)
-        drive = Drive(rig)
+        nodes, drive = {'localizer': localizer, 'mapper': mapper}, Drive(stage.rig)
         if not _is_ready(stage, drive, nodes):
             for module in (LOCALIZER, MAPPER):
                 STDERR.print(f'{module}:\n{log_of(module, out)}', markup=False)
-            return 1
+            return None
         pids = {name: process.pid for name, process in nodes.items()}
+        one = course(drive, Fence.around(root), mapper.pid)
         with Watch(pids | {HARNESS: os.getpid()}) as watch:
-            one = course(drive, Fence.around(root.resolve()))
-            cycles = run(stage, one, watch, options.minutes, nodes)
-    result = result_of(tally, watch, cycles, options.minutes, options.seed)
-    return _report(result, out)
+            cycles = run(stage, one, watch, minutes, nodes)
+    return watch, cycles
 
 
 def _is_ready(stage: Stage, drive: Drive, nodes: Nodes) -> bool:
     """Until the localizer answers and the mapper adds; False: they do not."""
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline and all(p.poll() is None for p in nodes.values()):
-        answered = stage.rig.wait_for_listener(1.0) and stage.rig.ask(stage.images[0], seconds=2.0)
-        if answered is not None and drive.wait(drive.show(stage, 0), 2.0):
+        if not stage.rig.wait_for_listener(1.0):
+            continue
+        answered = stage.rig.ask(stage.images[0], seconds=2.0) is not None
+        if answered and drive.wait(drive.show(stage, 0), 2.0):
             cleared(stage, drive)
             return True
     return False

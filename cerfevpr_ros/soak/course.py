@@ -11,9 +11,11 @@ from pathlib import Path
 from cerfevpr_core.cli.options import STDOUT
 from cerfevpr_core.data.frames import FolderFrames
 from cerfevpr_core.data.positions import read_camera
+from cerfevpr_ros.conversions import pose_to_msg
 from cerfevpr_ros.soak import lifecycle, mapping, phases
+from cerfevpr_ros.soak.disk import disk_full
 from cerfevpr_ros.soak.hostile import hostile, parameter_calls
-from cerfevpr_ros.soak.hostile_maps import Fence, map_calls
+from cerfevpr_ros.soak.hostile_maps import Fence, bad_poses, map_calls
 from cerfevpr_ros.soak.mapping import Drive
 from cerfevpr_ros.soak.phases import Stage
 from cerfevpr_ros.soak.rig import Rig
@@ -36,7 +38,7 @@ def stage_of(rig: Rig, images: Path, minutes: float, seed: int) -> Stage:
     )
 
 
-def course(drive: Drive, fence: Fence) -> dict[str, Phase]:
+def course(drive: Drive, fence: Fence, mapper_pid: int) -> dict[str, Phase]:
     """The phases of one cycle, in their order."""
     return {
         'steady': phases.steady,
@@ -48,6 +50,8 @@ def course(drive: Drive, fence: Fence) -> dict[str, Phase]:
         'camera sizes': phases.sizes,
         'bad images': phases.bad,
         'mapping': partial(mapping.mapped, drive=drive),
+        'bad odometry': partial(_odometry, drive=drive),
+        'disk full': partial(disk_full, drive=drive, pid=mapper_pid),
         'hostile calls': partial(_hostile, fence=fence),
         'maps saved and loaded': partial(mapping.saved_and_loaded, drive=drive, root=fence.root),
         'removals': partial(mapping.cleared, drive=drive),
@@ -82,6 +86,16 @@ def _hostile(stage: Stage, fence: Fence) -> None:
     hostile(stage, (*map_calls(stage, fence), *parameter_calls('mapper')))
     if breach := fence.breach():
         stage.rig.tally.failed(breach)
+
+
+def _odometry(stage: Stage, drive: Drive) -> None:
+    """Poses that cannot be, and stamps out of order: whoever hears them goes on without."""
+    now_ns = stage.rig.stamp_ns()
+    for pose in (*bad_poses(), pose_to_msg(drive.pose())):
+        for stamp_ns in (now_ns, now_ns - 10**9, now_ns + 10**12, 0):
+            drive.tell(pose, stamp_ns)
+            stage.rig.tally.count('poses told')
+        stage.rig.ask_surely(stage.images[0], 'after a bad pose')
 
 
 def _tell(stage: Stage, watch: Watch, number: int) -> None:

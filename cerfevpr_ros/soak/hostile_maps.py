@@ -82,7 +82,7 @@ def map_calls(stage: Stage, fence: Fence) -> Iterator[Call]:
 
 
 def _keyframe_calls(stage: Stage) -> Iterator[Call]:
-    image, poses = raw_msg(stage.images[0], stage.rig.stamp_ns()), list(_bad_poses())
+    image, poses = raw_msg(stage.images[0], stage.rig.stamp_ns()), list(bad_poses())
     for pose in poses:
         request = AddKeyframe.Request(image=image, pose=pose, external_id='bad pose')
         yield Call(AddKeyframe, '/mapper/add_keyframe', request)
@@ -101,14 +101,15 @@ def _keyframe_calls(stage: Stage) -> Iterator[Call]:
     for external_id in (_MEGABYTE, "' OR 1=1 --", '%'):
         removal = RemoveKeyframe.Request(keyframe_id=1, external_id=external_id)
         yield Call(RemoveKeyframe, '/mapper/remove_keyframe', removal)
-    lists: tuple[tuple[list[int], list[PoseMsg]], ...]
-    lists = ([1, 1], [good, good]), ([1, 2], [good]), ([], [good]), (list(range(100_000)), [])
+    lists: list[tuple[list[int], list[PoseMsg]]]
+    lists = [([1, 1], [good, good]), ([1, 2], [good]), ([], [good]), (list(range(100_000)), [])]
     for ids, given in lists:
         moved = UpdatePoses.Request(keyframe_ids=ids, poses=given)
         yield Call(UpdatePoses, '/mapper/update_poses', moved)
 
 
-def _bad_poses() -> Iterator[PoseMsg]:
+def bad_poses() -> Iterator[PoseMsg]:
+    """Not finite, too far, not of unit length."""
     for x in (_NAN, _INFINITE, 1e300):
         yield _pose(x=x, w=1.0)
     for w in (_NAN, _INFINITE, 1e-3, 1e200):

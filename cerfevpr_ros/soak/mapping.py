@@ -15,12 +15,13 @@ from cerfevpr_core.geometry import Pose
 from cerfevpr_msgs.msg import KeyframeAdded
 from cerfevpr_msgs.srv import AddKeyframe, LoadMap, RemoveKeyframe, SaveMap, UpdatePoses
 from cerfevpr_ros.conversions import ns_to_stamp, pose_to_msg, stamp_to_ns
-from cerfevpr_ros.soak.phases import Stage
+from cerfevpr_ros.soak.phases import Stage, compare, place_of
 from cerfevpr_ros.soak.rig import FRAME_ID, Rig, raw_msg
 
 _RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 _STEP_M = 2.0  # more than mapping.min_distance_m
 _FAR_M = 10_000.0  # from the route of the map
+_SETTLE_S = 1.0
 _FACING = (0.5, -0.5, 0.5, -0.5)  # some camera that looks ahead
 
 
@@ -46,11 +47,15 @@ class Drive:
         """One image with its pose; returns its stamp."""
         self.place += 1
         stamp_ns = self.rig.stamp_ns()
-        pose = PoseStamped(pose=pose_to_msg(self.pose()))
-        pose.header.stamp, pose.header.frame_id = ns_to_stamp(stamp_ns), 'map'
-        self.poses.publish(pose)
+        self.tell(pose_to_msg(self.pose()), stamp_ns)
         self.rig.lens.send(raw_msg(stage.images[number % len(stage.images)], stamp_ns))
         return stamp_ns
+
+    def tell(self, pose: PoseMsg, stamp_ns: int) -> None:
+        """What odometry says."""
+        msg = PoseStamped(pose=pose)
+        msg.header.stamp, msg.header.frame_id = ns_to_stamp(stamp_ns), 'map'
+        self.poses.publish(msg)
 
     def wait(self, stamp_ns: int, seconds: float = 10.0) -> bool:
         """Whether the image with this stamp becomes a keyframe."""
@@ -69,10 +74,10 @@ def mapped(stage: Stage, drive: Drive) -> None:
     """The robot drives on; the localizer finds the new keyframes; a SLAM system moves them."""
     tally = stage.rig.tally
     for number in range(max(3, round(8 * stage.scale))):
-        if not any(drive.wait(drive.show(stage, number), 5.0) for _ in range(3)):
+        if not any(drive.wait(drive.show(stage, number)) for _ in range(3)):
             tally.failed('an image with a pose became no keyframe, shown three times')
-    found = stage.rig.ask_surely(stage.images[0], 'while it is mapped')
-    if found is not None and found not in drive.added:
+    stage.rig.ask_surely(stage.images[0], 'while it is mapped')
+    if (found := place_of(stage, 0)) not in drive.added:
         tally.failed(f'the localizer found keyframe {found}, not the newest of the same image')
     tally.count('keyframes added', len(drive.added))
     _by_service(stage, drive)
@@ -83,14 +88,13 @@ def mapped(stage: Stage, drive: Drive) -> None:
 
 def cleared(stage: Stage, drive: Drive) -> None:
     """What was added is removed again, so that the map is as large in every cycle."""
+    time.sleep(_SETTLE_S)  # what is still being added is told by then
     for keyframe_id in list(drive.added):
         request = RemoveKeyframe.Request(keyframe_id=keyframe_id)
         _must(stage, RemoveKeyframe, 'remove_keyframe', request)
         del drive.added[keyframe_id]
-    number = min(stage.expected, default=0)
-    found = stage.rig.ask_surely(stage.images[number], 'after removals')
-    if found != stage.expected.get(number, found):
-        stage.rig.tally.failed(f'image {number} got keyframe {found} after removals')
+    for number in list(stage.expected)[:2]:
+        compare(stage, number)
 
 
 def saved_and_loaded(stage: Stage, drive: Drive, root: Path) -> None:

@@ -28,7 +28,11 @@ _MEASURES = {
 
 
 def result_of(
-    tally: Tally, watch: Watch, cycles_s: list[tuple[float, float]], minutes: float, seed: int
+    tally: Tally,
+    watch: Watch,
+    cycles_s: list[tuple[float, float]],
+    killed: dict[str, dict[str, Any]],
+    options: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything measured, and whether it passed."""
     warm_up_s = min(WARM_UP_MAX_S, WARM_UP_SHARE * watch.now_s())
@@ -45,8 +49,7 @@ def result_of(
     ]
     return {
         'passed': not tally.num_failures and not grows,
-        'minutes': minutes,
-        'seed': seed,
+        'options': options,
         'cycles': len(cycles_s),
         'seconds': round(watch.now_s(), 1),
         'warm_up_s': round(warm_up_s, 1),
@@ -54,6 +57,7 @@ def result_of(
         'failures': tally.failures,
         'grows': grows,
         'phases': tally.table(),
+        'killed': killed,
         'growth': grown,
         'bounds_per_hour': _MEASURES,
         'machine': f'{platform.machine()}, {platform.system()} {platform.release()}',
@@ -88,6 +92,9 @@ def table_of(result: dict[str, Any]) -> str:
     for phase, counts in result['phases'].items():
         told = ', '.join(f'{value:g} {what}' for what, value in counts.items())
         lines.append(f'| {phase or "start"} | {told} |')
+    for who, figures in result['killed'].items():
+        told = ', '.join(f'{value} {what}' for what, value in figures.items())
+        lines += ['', f'Killed, {who}: {told}']
     lines += ['', *(f'- failure: {text}' for text in result['failures'])]
     lines += [f'- grows: {text}' for text in result['grows']]
     return '\n'.join(lines).rstrip() + '\n'

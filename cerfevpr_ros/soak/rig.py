@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
 
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.pixel_formats import RGB
@@ -76,6 +77,9 @@ class Rig:
         self._executor.add_node(self.node)
         subscribe = self.node.create_subscription
         subscribe(PlaceMatchArray, 'localizer/place_matches', self._on_answer, _RELIABLE)
+        self.num_pictures = self.num_markers = 0  # somebody looks, so that they are made
+        subscribe(CompressedImage, 'localizer/match_image/compressed', self._on_picture, 10)
+        subscribe(MarkerArray, 'localizer/markers', self._on_markers, 10)
         subscribe(DiagnosticArray, '/diagnostics', self._on_diagnostics, _RELIABLE)
         self._thread = threading.Thread(target=self._spin, name='rig', daemon=True)
         self.lens = Lens(tally)
@@ -148,9 +152,16 @@ class Rig:
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
-            if status.name.startswith('localizer:'):
-                self.diagnostics = {v.key: v.value for v in status.values}
+            values = {v.key: v.value for v in status.values}
+            if status.name.startswith('localizer:') and 'images received' in values:
+                self.diagnostics = values
                 self.num_diagnostics += 1
+
+    def _on_picture(self, msg: CompressedImage) -> None:
+        self.num_pictures += 1
+
+    def _on_markers(self, msg: MarkerArray) -> None:
+        self.num_markers += 1
 
     def _spin(self) -> None:
         with contextlib.suppress(ExternalShutdownException):

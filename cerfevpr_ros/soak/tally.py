@@ -49,6 +49,7 @@ class Tally:
             self.counts[self.phase]['sent'] += 1
             self._sent[stamp_ns] = self._num_sent, time.monotonic(), self.phase
             self._sent.move_to_end(stamp_ns)
+            self._answered.pop(stamp_ns, None)  # a stamp that comes again needs a new answer
             _keep(self._sent)
 
     def answered(self, stamp_ns: int, keyframe_id: int) -> None:

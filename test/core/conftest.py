@@ -10,9 +10,13 @@ from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import pytest
+import torch
 from ablations import VIT, tiny_ablation
 from samples import (
     assignments,
+    dotted,
+    fitted_settings,
+    picture,
     tiny_config,
     tiny_settings,
     write_generator,
@@ -23,11 +27,16 @@ from samples import (
 )
 from trainings import tiny_training
 
+from cerfevpr_core.checkpoint import save_network
 from cerfevpr_core.cli import main
-from cerfevpr_core.config import Config, load_config
+from cerfevpr_core.config import Config, load_config, model_settings
 from cerfevpr_core.data.frames import FolderFrames
 from cerfevpr_core.data.places import PlaceSet, Source, read_places
+from cerfevpr_core.describer import Describer
 from cerfevpr_core.mapping import build_map
+from cerfevpr_core.model import new_model
+from cerfevpr_core.trained import trained_state
+from cerfevpr_core.universal import descriptor_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -113,6 +122,32 @@ def fails(run):
 def tiny(weights) -> list[str]:
     """--set arguments of a model that describes in milliseconds."""
     return assignments(tiny_settings(weights))
+
+
+@pytest.fixture
+def trained(weights, tmp_path):
+    """Settings of a tiny descriptor that is fitted on maps; `trained(a__b=c)` for more."""
+    made = load_config(overrides=fitted_settings(weights))
+    file = tmp_path / 'trained.safetensors'
+    torch.manual_seed(0)
+    save_network(file, trained_state(new_model(made)), model_settings(made))
+
+    def settings(**more: object) -> Config:
+        named = {'descriptor.weights': str(file)} | dotted(more)
+        return load_config(overrides=fitted_settings(weights) | named)
+
+    return settings
+
+
+@pytest.fixture
+def universal(trained, tmp_path):
+    """A fit for that descriptor, on other pictures than the tests'."""
+    describer = Describer(trained())
+    describer.fit(picture(seed) for seed in range(100, 130))
+    kept = {n: torch.from_numpy(describer.fitted()[n]) for n in ('narrow', 'words')}
+    file = tmp_path / 'universal.safetensors'
+    save_network(file, kept, {}, {'descriptor': descriptor_hash(trained())})
+    return trained(descriptor__universal=str(file))
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from cerfevpr_core.place_map import Keyframe, Manifest, PlaceMap
 if TYPE_CHECKING:
     from torch import nn
 
+    from cerfevpr_core.describer import Describer
+
 TINY = 'test_resnet'  # timm's own for tests: half a million parameters
 
 
@@ -168,3 +170,13 @@ def write_network(file: Path, dim: int, backbone: str) -> nn.Module:
     made_of = {'dim': dim, 'backbone': backbone, 'lln.kernel_sizes': [3, 5], 'lln.num_filters': 4}
     save_network(file, network.state_dict(), made_of)
     return network
+
+
+def filled(folder: Path, describer: Describer, seeds: range) -> None:
+    """Add pictures to a map."""
+    from cerfevpr_core.view import View, keyframe  # here: the same
+
+    with PlaceMap.open(folder) as place_map:
+        for seed in seeds:
+            image = picture(seed)
+            place_map.add([keyframe(View(image, describer.describe(image)), f'{seed}', 32)])

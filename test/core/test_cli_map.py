@@ -125,3 +125,30 @@ def test_a_drawn_street_has_what_a_map_wants(run, fails, tiny, tmp_path):
     code, _, _ = run('map', 'build', '--images', images, '--out', tmp_path / 'map', *extras, *tiny)
     assert code == 0
     assert '3 (3 with a pose)' in run('map', 'info', tmp_path / 'map')[1]
+
+
+def test_maps_are_merged_described_again_and_cut_down(run, fails, tiny, pictures, tmp_path):
+    maps = [tmp_path / name for name in ('day', 'night')]
+    for out in maps:
+        run('map', 'build', '--images', pictures, '--out', out, '--traverse', out.name, *tiny)
+    both = tmp_path / 'both'
+    code, told, _ = run('map', 'merge', *maps, '--out', both)
+    assert (code, told) == (0, f'16 keyframes of 2 maps -> {both}\n')
+    assert 'nothing to merge' in fails('map', 'merge', maps[0], '--out', tmp_path / 'c')
+
+    code, told, _ = run('map', 'remove', both, '--ids', 1, 3, 3)
+    assert (code, told) == (0, f'2 keyframes removed, 14 left in {both}\n')
+    assert 'no keyframe 3; nothing changed' in fails('map', 'remove', both, '--ids', 2, 3)
+    assert 'no keyframe with the external id' in fails('map', 'remove', both, '--external-id', 'a')
+    assert "no traverse 'dusk'" in fails('map', 'remove', both, '--traverse', 'dusk')
+    assert run('map', 'remove', both, '--traverse', 'night')[0] == 0
+    rows = run('map', 'info', both)[1]
+    assert 'traverses    day\n' in rows and 'fitted       nothing\n' in rows
+    assert 'calibration  none\n' in rows
+
+    new = tmp_path / 'new'
+    code, told, err = run('map', 'reembed', both, '--out', new, '--set', 'method=gem')
+    assert (code, told) == (0, f'6 keyframes described again -> {new}\n')
+    assert '6 of 6 keyframes were described from their thumbnails' in err
+    assert run('map', 'check', new)[0] == 0
+    assert 'cannot be compared' not in fails('map', 'merge', both, new, '--out', tmp_path / 'c')

@@ -148,8 +148,8 @@ def embedded(tmp_path_factory) -> Path:
     command = ['g++', '-std=c++17', '-O1', '-pthread', SOURCE, '-o', program]
     command += [f'-I{HEADERS.parent}', f'-I{np.get_include()}', '-rdynamic', library]
     command += [f'-Wl,-rpath,{library.parent}']
-    command += [f'-l{name[2:]}' for name in sysconfig.get_config_var('LIBS').split()]
-    command += [f'-l{name[2:]}' for name in sysconfig.get_config_var('SYSLIBS').split()]
+    linked = f'{sysconfig.get_config_var("LIBS")} {sysconfig.get_config_var("SYSLIBS")}'
+    command += [name for name in linked.split() if name.startswith('-l')]
     subprocess.run([*map(str, command)], check=True)
     return program
 
@@ -164,11 +164,12 @@ def call(program: Path, map_folder: Path, dim: int, channels: int) -> tuple[int,
     values = [str(v) for v in picture(4, 8, 8).reshape(-1, 3)[:50, ::-1].ravel()]
     command = [program, SCRIPT, dim, channels, 64, 48, *values]
     done = subprocess.run(
-        [*map(str, command)], env=environment, capture_output=True, text=True, timeout=100
+        [*map(str, command)], env=environment, capture_output=True, text=True, timeout=300
     )
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('channels', [3, 1])
 def test_cpp_gets_a_float_row_from_its_own_memory(embedded, built_map, dim, channels, script):
     code, out, err = call(embedded, built_map, dim, channels)
@@ -183,6 +184,7 @@ def test_cpp_gets_a_float_row_from_its_own_memory(embedded, built_map, dim, chan
     assert float(out.splitlines()[0].split('first ')[1]) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_cpp_is_told_of_a_wrong_size_without_a_crash(embedded, built_map):
     code, out, err = call(embedded, built_map, 4096, 3)
     assert code == 3

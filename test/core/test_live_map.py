@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,19 @@ def test_a_camera_of_another_size_is_left_out_and_said_once(
     kept = mapper.place_map.store.cameras([1, 2, 3])
     assert kept == [None, None, None]
     assert caplog.text.count('is calibrated for 100 x 80 pixels') == 1
+
+
+def test_a_map_that_is_removed_underneath_is_told_at_the_next_image(
+    tmp_path: Path, shots: list[Shot]
+) -> None:
+    mapper = LiveMapper.load(tmp_path / 'map', overrides=SETTINGS)
+    mapper.add(shots[0])
+    shutil.rmtree(tmp_path / 'map')
+    for _ in range(2):
+        with pytest.raises(MapError, match='was removed or moved'):
+            mapper.add(shots[1])
+    mapper.close()
+    assert not (tmp_path / 'map').exists()
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:

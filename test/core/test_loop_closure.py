@@ -60,6 +60,23 @@ def test_with_depth_the_closure_is_metric_whatever_the_drift(tmp_path) -> None:
     assert 0.1 * metres < np.sqrt(np.trace(closure.covariance[:3, :3])) < 0.5
 
 
+def test_metres_need_fewer_inliers_than_two_views(tmp_path) -> None:
+    def found(name: str, depth: bool) -> list[bool | None]:
+        robot = Robot(tmp_path / name, min_inliers=70, sure_inliers=100)
+
+        def see(place: int, at: float, share: float) -> bool | None:
+            pose = pose_at((3.0 * at, 0, 0), (0, 0, 0)) if depth else None
+            answer = robot.see(place, pose=pose, calibrated=True, share=share)
+            return answer.found and answer.found.scale_known
+
+        for place in range(20):
+            see(place, place, 1.0)
+        return [see(place, 15 + place, 0.3) for place in (6, 7, 8)]
+
+    assert found('depth', True) == [None, True, True]
+    assert found('none', False) == [None, None, None]
+
+
 def test_the_recent_past_closes_no_loop(tmp_path) -> None:
     by_count = Robot(tmp_path / 'count')
     assert [by_count.see(7).closure for _ in range(6)] == [None] * 6
@@ -84,7 +101,7 @@ def test_a_look_alike_with_another_geometry_is_not_closed(tmp_path) -> None:
         robot.see(place)
     for _ in range(4):
         answer = robot.see(4, points_of=500)
-        assert answer.found is None and 'not verified' in answer.reason
+        assert answer.found is None and 'no candidate is verified' in answer.reason
 
 
 def test_weak_matches_count_only_where_images_in_a_row_agree(tmp_path) -> None:

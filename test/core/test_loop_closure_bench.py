@@ -69,7 +69,7 @@ def test_a_truth_of_another_drive_is_refused(tmp_path) -> None:
     assert 'cannot read the truth' in error_of(ImageError, read_truth, tmp_path / 'none.png', 9)
 
 
-def test_a_method_without_a_fit_asks_for_images_of_elsewhere(fails, lap, weights) -> None:
+def test_a_method_that_must_see_the_images_first_is_refused(fails, lap, weights) -> None:
     small = assignments(tiny_settings(weights, 'vlad'))
     text = fails('bench', 'loop-closure', '--images', lap, *small)
-    assert 'vlad is fitted on images' in text and '--fit-on DIR' in text
+    assert 'method vlad fits its vocabulary on images' in text

@@ -89,7 +89,9 @@ def test_files_and_messages_become_pixels_in_one_place_that_knows_its_limits(fil
     calls = [_name(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     images = ('cv2', 'Image', 'PilImage', 'imageio', 'plt')
     found = {c for c in calls if c.split('.')[0] in images and c.split('.')[-1] in decoders}
-    assert not found or file.parent.name in ('pixel_formats', 'tools'), found
+    # tools/ and the truth of a benchmark read what we chose ourselves, in other formats too.
+    chosen = file.parent.name in ('pixel_formats', 'tools') or file.name == 'truth.py'
+    assert not found or chosen, found
 
 
 @pytest.mark.parametrize(

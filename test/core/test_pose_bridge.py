@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -246,3 +250,13 @@ def test_without_odometry_the_map_has_no_place_in_it():
 def test_an_option_out_of_its_range_is_refused(option, value):
     with pytest.raises(ConfigError, match=f'wrong setting {option}'):
         BridgeOptions(**{option: value})
+
+
+def test_every_option_is_on_the_page_with_its_default():
+    page = (Path(__file__).parents[2] / 'docs' / 'hooks' / 'nav2.md').read_text()
+    told = {}
+    for names, values in re.findall(r'^\| ((?:`\w+`(?:, )?)+) \| ([^|]+) \|', page, re.MULTILINE):
+        told |= dict(zip(names.split(', '), values.strip().split(', '), strict=False))
+    for name, default in asdict(BridgeOptions()).items():
+        expected = f'`{str(default).lower()}`' if isinstance(default, bool) else str(default)
+        assert told[f'`{name}`'] == expected

@@ -131,3 +131,12 @@ def test_evaluate_knows_sequences_by_their_suffix(run, pictures, tiny, tmp_path:
     assert [each['name'] for each in scores] == methods.split(',')
     assert [each['recall']['1'] for each in scores] == [100, 100, 100]
     assert scores[0]['sequence_ms_p50'] == 0 < scores[1]['sequence_ms_p50']
+
+
+def test_similarities_leave_out_what_was_removed(place_map, places) -> None:
+    place_map.remove([1, 30])
+    ids, similarities = place_map.similarities(places[7])
+    found = {c.keyframe_id: c.similarity for c in place_map.search(places[7], SIZE)}
+    assert ids.tolist() == sorted(found)
+    assert not {1, 30} & set(ids.tolist())
+    np.testing.assert_allclose(similarities, [found[i] for i in ids.tolist()], atol=1e-5)

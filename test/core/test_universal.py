@@ -4,52 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from samples import dotted, fitted_settings, picture, tiny_config
+from samples import filled, picture, tiny_config
 
-from cerfevpr_core.checkpoint import save_network
-from cerfevpr_core.config import Config, load_config, model_settings
+from cerfevpr_core.config import Config, load_config
 from cerfevpr_core.describer import Describer
 from cerfevpr_core.errors import MapError, WeightsError
 from cerfevpr_core.map_model import create_live_map, map_settings, matching_describer
-from cerfevpr_core.model import new_model
 from cerfevpr_core.place_map import PlaceMap
-from cerfevpr_core.trained import trained_state
-from cerfevpr_core.universal import descriptor_hash, universal_fit
-from cerfevpr_core.view import View, keyframe
-
-
-@pytest.fixture
-def trained(weights, tmp_path):
-    """Settings of a tiny descriptor that is fitted on maps; `trained(a__b=c)` for more."""
-    made = load_config(overrides=fitted_settings(weights))
-    file = tmp_path / 'trained.safetensors'
-    torch.manual_seed(0)
-    save_network(file, trained_state(new_model(made)), model_settings(made))
-
-    def settings(**more: object) -> Config:
-        named = {'descriptor.weights': str(file)} | dotted(more)
-        return load_config(overrides=fitted_settings(weights) | named)
-
-    return settings
-
-
-@pytest.fixture
-def universal(trained, tmp_path):
-    """A fit for that descriptor, on other pictures than the tests'."""
-    describer = Describer(trained())
-    describer.fit(picture(seed) for seed in range(100, 130))
-    kept = {n: torch.from_numpy(describer.fitted()[n]) for n in ('narrow', 'words')}
-    file = tmp_path / 'universal.safetensors'
-    save_network(file, kept, {}, {'descriptor': descriptor_hash(trained())})
-    return trained(descriptor__universal=str(file))
-
-
-def filled(folder, describer: Describer, seeds: range) -> None:
-    with PlaceMap.open(folder) as place_map:
-        for seed in seeds:
-            image = picture(seed)
-            place_map.add([keyframe(View(image, describer.describe(image)), f'{seed}', 32)])
+from cerfevpr_core.universal import universal_fit
 
 
 def test_a_live_map_starts_empty_and_finds_what_is_added(universal, tmp_path):

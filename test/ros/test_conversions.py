@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import sys
 import time
 from array import array
@@ -188,7 +189,9 @@ def test_binning_and_the_region_are_counted_in():
 
 
 def test_a_camera_without_calibration_or_with_another_distortion_is_refused():
-    with pytest.raises(CerfeVPRError, match=r'focal lengths 0 and 0 pixels, expected positive'):
+    with pytest.raises(
+        CerfeVPRError, match=r'focal lengths 0 and 0 pixels and centre \(0, 0\), expected finite'
+    ):
         camera_from_msg(CameraInfo(width=640, height=480))
     msg = CameraInfo(k=K, distortion_model='equidistant', d=[0.1, 0.0, 0.0, 0.0])
     with pytest.raises(CerfeVPRError, match=r"'equidistant' with 4 numbers, expected plumb_bob"):
@@ -249,3 +252,16 @@ def test_cv_bridge_gets_plain_images_and_no_others(install):
     with pytest.raises(ImageError, match=r'found 100 bytes'):
         image_from_msg(msg)
     assert used.calls == 1
+
+
+@pytest.mark.parametrize('wrong', [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize('at', [0, 2, 4, 5, 'd'])
+def test_a_camera_of_numbers_that_are_none_is_refused(wrong, at):
+    msg = CameraInfo(k=[100.0, 0.0, 50.0, 0.0, 100.0, 40.0, 0.0, 0.0, 1.0], d=[0.0] * 5)
+    msg.distortion_model = 'plumb_bob'
+    if at == 'd':
+        msg.d[1] = wrong
+    else:
+        msg.k[at] = wrong
+    with pytest.raises(CerfeVPRError, match='expected finite numbers'):
+        camera_from_msg(msg)

@@ -98,6 +98,8 @@ def test_mapping_declares_its_arguments_and_only_the_map_must_be_given():
         'pose': '',
         'pose_type': 'pose',
         'camera_in_base': '',
+        'camera_frame': '',
+        'base_frame': 'base_link',
         'depth': '',
         'namespace': '',
         'use_sim_time': 'false',

@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from driver import Driver, S, Seen
-from messages import START_NS, image_msg
-from processes import INTERFACES, node, wait_until
+from messages import image_msg
+from processes import INTERFACES, node
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')
 
 from geometry_msgs.msg import Pose as PoseMsg
 from geometry_msgs.msg import Quaternion
-from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
@@ -29,7 +28,7 @@ from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.place_map.store import KeyframeStore
 from cerfevpr_core.recognizer import PlaceRecognizer
 from cerfevpr_msgs.srv import AddKeyframe, LoadMap, RemoveKeyframe, SaveMap, UpdatePoses
-from cerfevpr_ros.conversions import ns_to_stamp, pose_from_msg, pose_to_msg
+from cerfevpr_ros.conversions import pose_from_msg, pose_to_msg
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -234,45 +233,6 @@ def test_the_map_is_saved_and_loaded_while_it_runs(driver, street):
     assert driver.until_added(street[3], DEFAULT_CAMERA).map_id == loaded.map_id
     assert driver.call(LoadMap, 'load_map', repeat=False, path=str(driver.folder)).success
     assert driver.call(SaveMap, 'save_map').success  # the index, where the map is
-
-
-def test_odometry_of_the_base_becomes_the_camera_between_two_messages(client, street, tmp_path):
-    """The camera looks ahead, 0.3 m before and 1 m above the base (REP 103)."""
-    parameters = {
-        **QUICK,
-        'map.path': str(tmp_path / 'map'),
-        'pose_source': 'odom',
-        'camera_in_base': '0.3 0 1.0 -0.5 0.5 -0.5 0.5',
-    }
-    with node('mapper', tmp_path, 'wheels', parameters) as process:
-        driver = Driver(client, 'wheels', process)
-        odometry = driver.out(Odometry, 'odom')
-        for _ in range(20):
-            driver.number += S
-            for offset_ns, x_m in ((-S // 20, 10.0), (S // 20, 10.2)):
-                msg = Odometry()
-                msg.header.stamp = ns_to_stamp(START_NS + driver.number + offset_ns)
-                msg.pose.pose.position.x = x_m  # heading along y: a quarter turn to the left
-                z = math.sqrt(0.5)
-                msg.pose.pose.orientation.z, msg.pose.pose.orientation.w = z, z
-                odometry.publish(msg)
-            driver.images.publish(image_msg(street[0].image, driver.number))
-            if wait_for_one(driver):
-                break
-        pose = pose_from_msg(driver.added[0].pose)
-        assert pose.position_m == pytest.approx((10.1, 0.3, 1.0), abs=1e-6)
-        forward = pose.matrix()[:3, 2]
-        np.testing.assert_allclose(forward, [0, 1, 0], atol=1e-6)
-        np.testing.assert_allclose(pose.matrix()[:3, 1], [0, 0, -1], atol=1e-6)  # y is down
-        assert not driver.added[0].has_points
-
-
-def wait_for_one(driver) -> bool:
-    try:
-        wait_until(lambda: driver.added, 'a keyframe', 3)
-    except AssertionError:
-        return False
-    return True
 
 
 def test_without_poses_time_decides(client, street, tmp_path):

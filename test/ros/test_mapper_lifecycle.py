@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 
 import pytest
@@ -73,6 +74,9 @@ def test_a_manager_leads_it_through_its_states(client, image, tmp_path):
         assert 'Traceback' not in process.output
 
 
+HAS_TF = importlib.util.find_spec('tf2_ros') is not None
+SAYS_OF_TF = 'tf has no eye in base_link' if HAS_TF else 'camera_in_base needs tf2_ros'
+
 REFUSED = {
     'nowhere': ({'map.path': ''}, 'no map: set map.path'),
     'photos': ({'map.path': 'PHOTOS'}, 'holds files but no map'),
@@ -81,6 +85,7 @@ REFUSED = {
     'unknown': ({'map.path': 'NEW', 'mapping.min_distance': 5.0}, 'mapping.min_distance, did you'),
     'source': ({'map.path': 'NEW', 'pose_source': 'gps'}, "wrong setting pose_source = 'gps'"),
     'camera': ({'map.path': 'NEW', 'camera_in_base': '1 2 3'}, 'wrong setting camera_in_base'),
+    'tf': ({'map.path': 'NEW', 'camera_frame': 'eye'}, SAYS_OF_TF),
     'unit': ({'map.path': 'NEW', 'camera_in_base': [0.0] * 7}, 'wrong setting camera_in_base'),
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import xml.etree.ElementTree as ET
 
 import pytest
-from processes import INTERFACES, REPOSITORY
+from driver import Driver
+from processes import INTERFACES, REPOSITORY, node, wait_until
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')
@@ -33,21 +35,42 @@ def allowed(node: str, part: str, verb: str) -> set[str]:
     }
 
 
-def had(found: list[tuple[str, list[str]]]) -> set[str]:
-    """Names without the namespace of the test, as the launch files remap them."""
-    plain = {name.removeprefix('/shared/').removeprefix('/') for name, _ in found}
-    return {REMAPPED.get(name, name) for name in plain}
+def require_allowed(client, name: str, namespace: str) -> tuple[set[str], set[str]]:
+    """Everything that a running node has must be in its profile. What it says and hears."""
+    ours, there = client.node, (name, f'/{namespace}')
+
+    def names(found: list[tuple[str, list[str]]]) -> set[str]:
+        """Without the namespace of the test, as the launch files remap them."""
+        plain = {topic.removeprefix(f'/{namespace}/').removeprefix('/') for topic, _ in found}
+        return {REMAPPED.get(topic, topic) for topic in plain}
+
+    published = names(ours.get_publisher_names_and_types_by_node(*there))
+    heard = names(ours.get_subscriber_names_and_types_by_node(*there))
+    served = names(ours.get_service_names_and_types_by_node(*there))
+    assert published <= allowed(name, 'topics', 'publish')
+    assert heard <= allowed(name, 'topics', 'subscribe')
+    assert served <= allowed(name, 'services', 'reply')
+    return published, heard
 
 
-def test_everything_that_the_localizer_does_is_allowed_and_its_services_are_all_there(localizer):
-    node, there = localizer.client.node, ('localizer', '/shared')
-    published = had(node.get_publisher_names_and_types_by_node(*there))
-    heard = had(node.get_subscriber_names_and_types_by_node(*there))
-    served = had(node.get_service_names_and_types_by_node(*there))
+def test_everything_that_the_localizer_does_is_allowed(localizer):
+    published, heard = require_allowed(localizer.client, 'localizer', 'shared')
     assert 'localizer/place_matches' in published and 'camera/image_raw' in heard
-    assert published <= allowed('localizer', 'topics', 'publish')
-    assert heard <= allowed('localizer', 'topics', 'subscribe')
-    assert served <= allowed('localizer', 'services', 'reply')
+
+
+def test_everything_that_the_mapper_does_is_allowed(client, route, tmp_path):
+    shutil.copytree(route.place_map, tmp_path / 'map')
+    parameters = {
+        'map.path': str(tmp_path / 'map'),
+        'pose_source': 'pose',
+        'use_depth': True,
+    }
+    with node('mapper', tmp_path, 'ruled', parameters) as process:
+        driver = Driver(client, 'ruled', process)
+        wait_until(driver.images.get_subscription_count, 'the mapper listens')
+        published, heard = require_allowed(client, 'mapper', 'ruled')
+    assert 'mapper/keyframes' in published
+    assert {'camera/image_raw', 'camera/depth', 'pose'} <= heard
 
 
 def test_only_the_operator_may_ask_for_what_changes_a_map():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from processes import INTERFACES, ends_of, node, wait_until
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')
 
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from scipy.spatial.transform import Rotation
@@ -76,10 +78,12 @@ class Robot:
         msg.pose = uncertain_pose_to_msg(UncertainPose(where, covariance))
         self.amcl.publish(msg)
 
-    def wheels_say(self, where: Pose) -> None:
+    def wheels_say(self, where: Pose):
+        """Odometry now; its stamp, which is that of an image taken at the same moment."""
         msg = Odometry(header=Header(frame_id='odom', stamp=self.now()))
         msg.pose.pose = pose_to_msg(where)
         self.odom.publish(msg)
+        return msg.header.stamp
 
     def ask(self):
         """The response to one request; repeated only while the service is not there."""
@@ -154,21 +158,21 @@ def test_it_sends_by_itself_only_when_the_robot_is_lost(client, tmp_path):
     with node('pose_bridge', tmp_path, 'lost', parameters) as process:
         robot = Robot(client, 'lost', process)
         for x in range(6):  # AMCL agrees
-            robot.wheels_say(base(x, 0))
+            stamp = robot.wheels_say(base(x, 0))
             robot.amcl_says(base(x, 0.2))
             time.sleep(0.1)
-            robot.localizer_says(base(x, 0))
+            robot.localizer_says(base(x, 0), stamp=stamp)
         time.sleep(QUIET_S)
         assert robot.told == []
         for x in range(6, 9):  # kidnapped: wheels and AMCL go on, images say elsewhere
-            robot.wheels_say(base(x, 0))
+            stamp = robot.wheels_say(base(x, 0))
             robot.amcl_says(base(x, 0.2))
             time.sleep(0.1)
-            robot.localizer_says(base(x + 20, 5, 90))
+            robot.localizer_says(base(26, x - 1, 90), stamp=stamp)
         wait_until(lambda: robot.told, 'it is told where it is')
         time.sleep(QUIET_S)
         [sent] = robot.told
-        assert pose_from_msg(sent.pose.pose).position_m == pytest.approx((28, 5, 0), abs=1e-3)
+        assert pose_from_msg(sent.pose.pose).position_m == pytest.approx((26, 7, 0), abs=1e-3)
         assert 'lost: the localization is' in process.output
 
 
@@ -187,6 +191,12 @@ def test_a_last_pose_that_amcl_said_before_the_bridge_started_is_heard(client, t
             robot.localizer_says(base(0, 0))
         time.sleep(QUIET_S)
         assert robot.told == []
+        client.node.destroy_subscription(robot.listener)
+        service = '/late/pose_bridge/send_initial_pose'
+        wait_until(
+            lambda: 'nobody listens' in client.call(Trigger, service).message,
+            'it says that nobody would hear the pose',
+        )
 
 
 def test_it_says_what_is_wrong_and_does_not_start(ros, tmp_path):
@@ -215,19 +225,47 @@ def test_it_says_what_is_wrong_and_does_not_start(ros, tmp_path):
         assert 'Traceback' not in output
 
 
-def test_map_to_odom_is_published_where_tf2_is_installed(client, tmp_path):
-    pytest.importorskip('tf2_ros', reason='needs tf2_ros, which has no wheel')
+@pytest.fixture
+def transforms(monkeypatch):
+    """Type and topic of broadcast transforms: tf2's, or a stand-in's where there is no tf2."""
+    try:
+        import tf2_ros  # noqa: F401
+    except ImportError:
+        path = [str(Path(__file__).parent / 'tf2_stand_in'), os.environ.get('PYTHONPATH', '')]
+        monkeypatch.setenv('PYTHONPATH', os.pathsep.join(path).rstrip(os.pathsep))
+        return TransformStamped, '/tf/tf_stand_in'
     from tf2_msgs.msg import TFMessage
 
+    return TFMessage, '/tf'
+
+
+def test_map_to_odom_is_published_once_verified_poses_agree(client, tmp_path, transforms):
     with node('pose_bridge', tmp_path, 'tf', MOUNTED | {'publish_tf': True}) as process:
         robot = Robot(client, 'tf', process)
-        heard = client.hears(TFMessage, '/tf')
-        for x in range(5):
-            robot.wheels_say(base(x, 0))
+        heard = client.hears(*transforms)
+        for number in range(6):
+            x = number % 3
+            stamp = robot.wheels_say(base(x, 0))
             time.sleep(0.1)
-            robot.localizer_says(base(x + 10, 3))
+            if number < 3:
+                assert len(heard) == 0
+            robot.localizer_says(base(x + 10, 3), stamp=stamp)
         robot.wheels_say(base(5, 0))
-        found = heard.wait_for(lambda m: m.transforms, 'a transform').transforms[0]
+        found = heard.wait_for(lambda m: True, 'a transform')
+        found = getattr(found, 'transforms', [found])[0]
         assert (found.header.frame_id, found.child_frame_id) == ('map', 'odom')
         at = found.transform.translation
         assert (at.x, at.y) == pytest.approx((10, 3), abs=1e-3)
+
+
+def test_the_camera_is_looked_up_in_tf(client, tmp_path, transforms):
+    if transforms[0] is not TransformStamped:
+        pytest.skip('the stand-in for tf2 is for machines that have none')
+    with node('pose_bridge', tmp_path, 'mount', {'camera_frame': 'front_camera'}) as process:
+        robot = Robot(client, 'mount', process)
+        for _ in range(4):
+            robot.localizer_says(base(2, 1, 40))
+        time.sleep(0.3)
+        robot.ask_until_sent()
+        sent = robot.told[0] if robot.told else wait_until(lambda: robot.told, 'it arrives')[0]
+        assert pose_from_msg(sent.pose.pose).position_m == pytest.approx((2, 1, 0), abs=1e-3)

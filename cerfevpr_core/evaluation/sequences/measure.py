@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from cerfevpr_core.config import Config
 from cerfevpr_core.data.drawn_route import VIEWPOINTS, DrawnRoute, write_traverse
-from cerfevpr_core.data.frames import FolderFrames
+from cerfevpr_core.data.frames import FolderFrames, Frame, FrameSource
 from cerfevpr_core.data.positions import PoseTable
 from cerfevpr_core.geometry import Pose
+from cerfevpr_core.images import Image
 from cerfevpr_core.mapping import Extras, Track, build_map
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import PlaceRecognizer, StageClock
@@ -56,23 +58,41 @@ class Drive:
     ms_p50: float
 
 
-def draw_map(route: DrawnRoute, folder: Path, config: Config, track: Track) -> Path:
+class SmallFrames:
+    """Frames of a source, shrunk: small pictures are hard to tell apart one by one."""
+
+    def __init__(self, frames: FrameSource, width_px: int) -> None:
+        self.frames, self.width_px = frames, width_px
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.frames:
+            yield replace(frame, image=_shrunk(frame.image, self.width_px))
+
+
+def draw_map(route: DrawnRoute, folder: Path, config: Config, width_px: int, track: Track) -> Path:
     """The map of a street in summer, with poses."""
     street, out = folder / 'street', folder / 'map'
     write_traverse(route, street, 'summer')
     extras = Extras(poses=PoseTable(street / 'poses.txt'))
-    build_map(FolderFrames(street), out, config, extras, track)
+    build_map(SmallFrames(FolderFrames(street), width_px), out, config, extras, track)
     return out
 
 
 def look(
-    recognizer: PlaceRecognizer, route: DrawnRoute, condition: str, track: NumberedTrack
+    recognizer: PlaceRecognizer,
+    route: DrawnRoute,
+    condition: str,
+    width_px: int,
+    track: NumberedTrack,
 ) -> list[Seen]:
     """All frames of a street from beside the map's viewpoint, each by itself."""
     viewpoint, found = VIEWPOINTS['shifted'], []
     for number in track(range(route.num_frames), condition, route.num_frames):
         frame = route.frame(number, condition, *viewpoint)
-        view = recognizer.describe(frame.image)
+        view = recognizer.describe(_shrunk(frame.image, width_px))
         found.append(Seen(view, recognizer.rank(view, recognizer.config.map.top_k), frame.pose))
     return found
 
@@ -99,6 +119,11 @@ def drive(
         outside,
         float(np.median(times_ms)),
     )
+
+
+def _shrunk(image: Image, width_px: int) -> Image:
+    size = (width_px, max(1, round(width_px * image.shape[0] / image.shape[1])))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _follow(

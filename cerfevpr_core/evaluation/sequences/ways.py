@@ -33,12 +33,12 @@ def ways(number: int) -> list[Way]:
         Way('0 to 3 frames on', tuple(int(n) for n in varied if n < number)),
         Way('in reverse', tuple(reversed(range(number)))),
         Way('turns back', (*range(2 * third), *reversed(range(2 * third - 1)))),
-        Way('stops for 100 images', (*range(third), *[third] * 100, *range(third, 2 * third))),
+        Way('stops for 100', (*range(third), *[third] * 100, *range(third, 2 * third))),
         Way(
             'jumps', (*around[0], *around[1], *range(3 * quarter, number)), (quarter, 2 * quarter)
         ),
         Way(
-            'leaves and comes back',
+            'leaves, comes back',
             (*range(third), *outside, *range(third, 2 * third)),
             (third, 2 * third),
         ),
