@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from cerfevpr_core.config import Config
 from cerfevpr_core.data.beside import BagDepth, BagPoses
@@ -25,15 +26,17 @@ from cerfevpr_core.verification import Detector, load_detector
 
 log = logging.getLogger(__name__)
 
+Item = TypeVar('Item')
+
 # Wraps an iterable to show how far it is: (items, what is done, how many) -> the same items.
 Track = Callable[[Iterable[Frame], str, int], Iterable[Frame]]
 
 _BATCH = 32  # keyframes a transaction: a kill costs at most so many
 
 
-def no_progress(frames: Iterable[Frame], what: str, count: int) -> Iterable[Frame]:
+def no_progress(items: Iterable[Item], what: str, count: int) -> Iterable[Item]:
     """For callers that show nothing."""
-    return frames
+    return items
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from cerfevpr_core.calibration.features import features_of
@@ -48,7 +49,7 @@ def examples_of(
     """Two questions for each of so many keyframes, evenly spread; fewer where a map is small."""
     keyframes = recognizer.place_map.store.everything()
     chosen = [keyframes[i] for i in evenly(len(keyframes), number)]
-    around = MapKeyframes(keyframes, same)
+    around = MapKeyframes(keyframes, recognizer.place_map.store.vectors(), same)
     found: list[Example] = []
     for keyframe in track(chosen, 'calibrating', len(chosen)):
         picture = recognizer.place_map.store.thumbnail(keyframe.keyframe_id)
@@ -121,18 +122,27 @@ class MapKeyframes:
     """The keyframes of a map, and which of them to leave out."""
 
     keyframes: Sequence[Candidate]
+    descriptors: tuple[NDArray[np.int64], NDArray[np.float32]]  # whose, and vectors (P, E)
     same: SamePlace
 
     def beside(self, keyframe: Candidate) -> set[int]:
-        """Itself where its place has others; alone it is asked for: only the change is new.
-
-        Without poses nobody knows whether those beside it overlap, so it stays as well.
-        """
-        has_pose = bool(self.same.reach_m) and keyframe.pose is not None
-        others = (k for k in self.keyframes if k is not keyframe)
-        alone = not has_pose or not any(self.same.joins(keyframe, k) for k in others)
-        return set() if alone else {keyframe.keyframe_id}
+        """Itself where its place has others; alone it is asked for: only the change is new."""
+        others = [k for k in self.keyframes if k is not keyframe and self.same.joins(keyframe, k)]
+        if self.same.reach_m and keyframe.pose is not None:
+            overlaps = bool(others)
+        else:  # nobody knows whether those beside it overlap, unless one of them looks like it
+            overlaps = self._most_alike(keyframe) in {k.keyframe_id for k in others}
+        return {keyframe.keyframe_id} if overlaps else set()
 
     def around(self, keyframe: Candidate) -> set[int]:
         """All that may see the place of a keyframe."""
-        return {k.keyframe_id for k in self.keyframes if not self.same.parts(keyframe, k)}
+        outside = {k.keyframe_id for k in self.same.outside(keyframe, self.keyframes)}
+        return {k.keyframe_id for k in self.keyframes} - outside
+
+    def _most_alike(self, keyframe: Candidate) -> int | None:
+        """The other keyframe with the most similar descriptor."""
+        ids, vectors = self.descriptors
+        similarities = vectors @ vectors[ids == keyframe.keyframe_id][-1]  # its own, the last
+        similarities[ids == keyframe.keyframe_id] = -np.inf
+        best = int(np.argmax(similarities))
+        return int(ids[best]) if np.isfinite(similarities[best]) else None

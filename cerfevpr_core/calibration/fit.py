@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,20 @@ def calibrate(recognizer: PlaceRecognizer, track: Track) -> Calibration:
     made = fit_calibration(examples, same)
     place_map.set_calibration(made.to_bytes())
     return made
+
+
+def calibrate_map(
+    folder: Path, track: Track, file: Path | None = None, assignments: tuple[str, ...] = ()
+) -> Calibration:
+    """The same for a map on disk, with its own settings and those given.
+
+    Raises MapError where there is no such map, UncalibratedError where it gives too few examples.
+    """
+    recognizer = PlaceRecognizer.load(folder, file, assignments)
+    try:
+        return calibrate(recognizer, track)
+    finally:
+        recognizer.close()
 
 
 def fit_calibration(examples: Sequence[Example], same: SamePlace) -> Calibration:

@@ -14,6 +14,7 @@ _SPACINGS = 2.5  # of the usual distance to the next keyframe: two keyframes to 
 _FRAMES = 2  # the same without poses, in the order of a traverse
 _SAME_DEG, _APART_DEG = 45.0, 60.0  # turned so much, a camera sees other things
 _APART = 4.0  # times the reach of a place: from there views have little in common
+_OUTSIDE = (12.0, 8.0, _APART)  # times it from where nothing is in common, along a street even
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,25 @@ class SamePlace:
             return near and _turned_deg(one.pose, other.pose) <= _SAME_DEG
         return one.traverse == other.traverse and _between(one, other) <= self.reach_frames
 
-    def parts(self, one: Candidate, other: Candidate) -> bool:
+    def parts(self, one: Candidate, other: Candidate, reaches: float = _APART) -> bool:
         """Whether they show places with little in common; neither this nor `joins`: next to it.
 
         Of two traverses without poses nobody knows it.
         """
         if self.reach_m and one.pose is not None and other.pose is not None:
-            far = _apart_m(one.pose, other.pose) > _APART * self.reach_m
+            far = _apart_m(one.pose, other.pose) > reaches * self.reach_m
             return far or _turned_deg(one.pose, other.pose) > _APART_DEG
-        return one.traverse == other.traverse and _between(one, other) > _APART * self.reach_frames
+        return (
+            one.traverse == other.traverse and _between(one, other) > reaches * self.reach_frames
+        )
+
+    def outside(self, one: Candidate, keyframes: Sequence[Candidate]) -> list[Candidate]:
+        """Those that have nothing in common with one: half of the map at least, if it can be."""
+        for reaches in _OUTSIDE:
+            found = [k for k in keyframes if self.parts(one, k, reaches)]
+            if 2 * len(found) >= len(keyframes):
+                break
+        return found
 
 
 def _between(one: Candidate, other: Candidate) -> int:

@@ -64,14 +64,9 @@ def _calibrate(options: argparse.Namespace) -> None:
 
 
 def _calibrate_map(folder: Path, options: argparse.Namespace) -> None:
-    from cerfevpr_core.calibration.fit import calibrate
-    from cerfevpr_core.recognizer import PlaceRecognizer
+    from cerfevpr_core.calibration.fit import calibrate_map
 
-    recognizer = PlaceRecognizer.load(folder, options.config, tuple(options.assignments))
-    try:
-        made = calibrate(recognizer, track)
-    finally:
-        recognizer.close()
+    made = calibrate_map(folder, track, options.config, tuple(options.assignments))
     error = made.quality['calibration_error']
     print(f'calibrated with {made.num_examples} questions, calibration error {error:.3f}')
 

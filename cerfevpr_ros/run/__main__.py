@@ -17,9 +17,10 @@ from typing import Any
 
 from rich.markup import escape
 
+from cerfevpr_core.calibration.fit import calibrate_map
 from cerfevpr_core.cli.options import STDERR, STDOUT, count_up, track
 from cerfevpr_core.config import load_config, model_settings, parse_assignment
-from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError
+from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError, UncalibratedError
 from cerfevpr_core.mapping import Extras, build_map
 from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.place_map.manifest import FORMAT
@@ -112,12 +113,16 @@ def _command(options: argparse.Namespace) -> str:
 def _map(job: Job, assignments: list[str], out: Path) -> Path:
     """The job's map, built unless an earlier run built the same one."""
     config = load_config(assignments=assignments)
-    key = json.dumps([FORMAT, job.map_key, model_settings(config)])
+    key = json.dumps([FORMAT, 'calibrated', job.map_key, model_settings(config)])
     folder = out / 'maps' / hashlib.sha256(key.encode()).hexdigest()[:12]
     if not folder.exists():
         shutil.rmtree(folder.parent, ignore_errors=True)
         folder.parent.mkdir()
         build_map(job.map_frames, folder, config, Extras(poses=job.map_poses), track)
+        try:
+            calibrate_map(folder, track)
+        except UncalibratedError as error:  # the map is whole without it
+            STDOUT.print(f'answers have no probability: {error}', markup=False)
     return folder
 
 

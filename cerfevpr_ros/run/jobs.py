@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cerfevpr_core.calibration.fit import calibrate_map
 from cerfevpr_core.config import Config
 from cerfevpr_core.data.depth_images import DepthImages
 from cerfevpr_core.data.drawn_route import DrawnRoute, write_traverse
@@ -21,7 +22,7 @@ from cerfevpr_core.data.frames import (
 )
 from cerfevpr_core.data.positions import PoseTable, read_camera
 from cerfevpr_core.errors import ConfigError
-from cerfevpr_core.mapping import Extras, build_map
+from cerfevpr_core.mapping import Extras, build_map, no_progress
 
 ROUTE_TOLERANCE = 2  # frames: 4 m along the drawn route
 
@@ -109,7 +110,7 @@ def drawn_route_map(folder: Path) -> tuple[Path, Path]:
     """
     silent = lambda what: lambda done, count: None  # noqa: E731
     summer, night = _draw_route(folder / 'route-with-depth', silent, depth=True)
-    place_map = folder / f'map-with-depth-{_key(summer)[:12]}'
+    place_map = folder / f'calibrated-map-with-depth-{_key(summer)[:12]}'
     if not place_map.exists():
         known = Extras(
             poses=PoseTable(summer / 'poses.txt'),
@@ -117,6 +118,7 @@ def drawn_route_map(folder: Path) -> tuple[Path, Path]:
             depth=DepthImages(summer / 'depth'),
         )
         build_map(FolderFrames(summer), place_map, Config(), known)
+        calibrate_map(place_map, no_progress)
     return place_map, night
 
 
