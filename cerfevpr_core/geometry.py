@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cerfevpr_core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,22 @@ class Camera:
     def matrix(self) -> NDArray[np.float64]:
         """The 3 x 3 intrinsic matrix K."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
+
+def parse_pose(text: str, what: str) -> Pose:
+    """`x y z qx qy qz qw` in metres and a unit quaternion. Raises ConfigError, naming `what`."""
+    try:
+        x, y, z, *quaternion = (float(number) for number in text.split())
+        qx, qy, qz, qw = quaternion
+        length = math.hypot(*quaternion)
+    except ValueError:
+        x = y = z = length = math.nan
+    if not math.isfinite(x + y + z) or not 0.9 < length < 1.1:
+        raise ConfigError(
+            f'wrong {what} {text!r}: expected x, y, z in metres and a unit quaternion qx, qy, qz, '
+            "qw, as '0.3 0 1.0 -0.5 0.5 -0.5 0.5'"
+        )
+    return Pose((x, y, z), (qx / length, qy / length, qz / length, qw / length))
 
 
 def _quaternion_from_rotation(r: NDArray[np.float64]) -> tuple[float, float, float, float]:

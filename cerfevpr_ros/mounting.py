@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
+from array import array
 from typing import Any
 
 import rclpy
@@ -11,7 +11,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 
 from cerfevpr_core.errors import CerfeVPRError, ConfigError
-from cerfevpr_core.geometry import Pose
+from cerfevpr_core.geometry import Pose, parse_pose
 from cerfevpr_ros.conversions import transform_to_pose
 from cerfevpr_ros.parameters import own_parameter
 
@@ -84,17 +84,6 @@ def camera_in_base_parameter(node: Node) -> Pose | None:
     if not node.has_parameter(name):
         node.declare_parameter(name, '', ParameterDescriptor(dynamic_typing=True))
     value = node.get_parameter(name).value
-    try:
-        numbers = [float(n) for n in (value.split() if isinstance(value, str) else value or ())]
-    except (TypeError, ValueError):
-        numbers = [math.nan]
-    if not numbers:
-        return None
-    length = math.hypot(*numbers[3:])
-    if len(numbers) != 7 or not all(map(math.isfinite, numbers)) or not 0.9 < length < 1.1:
-        raise ConfigError(
-            f'wrong setting {name} = {value!r}: expected x, y, z in metres and a unit quaternion '
-            'qx, qy, qz, qw'
-        )
-    x, y, z, qx, qy, qz, qw = numbers
-    return Pose((x, y, z), (qx / length, qy / length, qz / length, qw / length))
+    is_list = isinstance(value, (list, tuple, array))
+    text = ' '.join(map(str, value)) if is_list else '' if value is None else str(value)
+    return parse_pose(text, f'setting {name} =') if text.strip() else None

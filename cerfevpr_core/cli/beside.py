@@ -64,7 +64,8 @@ def _of_files(options: argparse.Namespace) -> _Beside:
 
 def _of_bag(options: argparse.Namespace) -> _Beside:
     """From the bag's topics; what is not among them from files."""
-    from cerfevpr_core.data.beside import BagDepth, BagPoses, bag_camera, parse_pose
+    from cerfevpr_core.data.beside import BagDepth, BagPoses, bag_camera
+    from cerfevpr_core.geometry import parse_pose
 
     poses, camera, depth = _of_files(options)
     in_base = options.camera_in_base

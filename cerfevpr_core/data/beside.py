@@ -122,22 +122,6 @@ def camera_of_images(bag: Path, image_topic: str) -> Camera | None:
     return bag_camera(bag, topic) if has_topic(bag, topic, _CAMERA_INFO) else None
 
 
-def parse_pose(text: str, what: str) -> Pose:
-    """`x y z qx qy qz qw` in metres and a unit quaternion. Raises ConfigError, naming `what`."""
-    try:
-        x, y, z, *quaternion = (float(number) for number in text.split())
-        qx, qy, qz, qw = quaternion
-        length = math.hypot(*quaternion)
-    except ValueError:
-        x = y = z = length = math.nan
-    if not math.isfinite(x + y + z) or not 0.9 < length < 1.1:
-        raise ConfigError(
-            f'wrong {what} {text!r}: expected x, y, z in metres and a unit quaternion qx, qy, qz, '
-            "qw, as '0.3 0 1.0 -0.5 0.5 -0.5 0.5'"
-        )
-    return Pose((x, y, z), (qx / length, qy / length, qz / length, qw / length))
-
-
 def _pose(message: Any) -> Pose:
     pose = message.pose.pose if hasattr(message.pose, 'pose') else message.pose
     p, q = pose.position, pose.orientation

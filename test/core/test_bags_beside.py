@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cerfevpr_core.data.beside import BagDepth, BagPoses, bag_camera, parse_pose
+from cerfevpr_core.data.beside import BagDepth, BagPoses, bag_camera
 from cerfevpr_core.data.drawn_route import DrawnRoute, write_bag
 from cerfevpr_core.data.drawn_route.bag import (
     CAMERA_IN_BASE,
@@ -18,6 +18,7 @@ from cerfevpr_core.data.drawn_route.bag import (
 )
 from cerfevpr_core.data.frames import BagFrames
 from cerfevpr_core.errors import ConfigError, ImageError
+from cerfevpr_core.geometry import parse_pose
 
 ROUTE = DrawnRoute(1, 3)
 MOUNT = ['--camera-in-base', '0.3 0 1.2 -0.5 0.5 -0.5 0.5']
