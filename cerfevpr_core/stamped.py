@@ -76,17 +76,17 @@ def pose_at(
     """
     found = poses.around(stamp_ns, wait_s)
     if len(found) == 2 and found[1][0] - found[0][0] <= max_gap_s * _NS:
-        return _between(found[0], found[1], stamp_ns)
+        (before_ns, before), (after_ns, after) = found
+        return between(before, after, (stamp_ns - before_ns) / (after_ns - before_ns))
     nearest = min(found, key=lambda f: abs(f[0] - stamp_ns), default=None)
     if nearest is None or abs(nearest[0] - stamp_ns) > max_single_s * _NS:
         return None
     return nearest[1]
 
 
-def _between(before: tuple[int, Pose], after: tuple[int, Pose], stamp_ns: int) -> Pose:
-    share = (stamp_ns - before[0]) / (after[0] - before[0])
-    positions = np.array([before[1].position_m, after[1].position_m])
-    x, y, z = (1 - share) * positions[0] + share * positions[1]
-    rotations = Rotation.from_quat([before[1].quaternion, after[1].quaternion])
+def between(pose0: Pose, pose1: Pose, share: float) -> Pose:
+    """The pose at a share, 0 to 1, of the way from one to another."""
+    x, y, z = (1 - share) * np.array(pose0.position_m) + share * np.array(pose1.position_m)
+    rotations = Rotation.from_quat([pose0.quaternion, pose1.quaternion])
     qx, qy, qz, qw = Slerp([0.0, 1.0], rotations)(share).as_quat()
     return Pose((float(x), float(y), float(z)), (float(qx), float(qy), float(qz), float(qw)))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.spatial.transform import Rotation, Slerp
-
 from cerfevpr_core.geometry import Pose
 from cerfevpr_core.pose_bridge.options import BridgeOptions
 from cerfevpr_core.pose_bridge.sightings import Sighting
+from cerfevpr_core.stamped import between
 from cerfevpr_core.uncertain_pose import apart, inverse
 
 
@@ -28,7 +26,7 @@ class MapToOdom:
             return False
         target = seen.base.pose @ inverse(seen.odom)
         if self.transform is not None and self._near(seen, self.transform):
-            self.transform = _towards(self.transform, target, self._options.smoothing)
+            self.transform = between(self.transform, target, self._options.smoothing)
             return True
         if not confirmed:
             return False
@@ -40,12 +38,3 @@ class MapToOdom:
         assert seen.odom is not None
         away_m, turned_deg = apart(transform @ seen.odom, seen.base.pose)
         return away_m <= self._options.agree_m and turned_deg <= self._options.agree_deg
-
-
-def _towards(pose0: Pose, pose1: Pose, share: float) -> Pose:
-    position = (1 - share) * np.array(pose0.position_m) + share * np.array(pose1.position_m)
-    rotations = Rotation.from_quat([pose0.quaternion, pose1.quaternion])
-    out = np.eye(4)
-    out[:3, :3] = Slerp([0.0, 1.0], rotations)(share).as_matrix()
-    out[:3, 3] = position
-    return Pose.from_matrix(out)
