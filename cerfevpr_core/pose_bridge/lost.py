@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cerfevpr_core.pose_bridge.options import BridgeOptions
 from cerfevpr_core.pose_bridge.sightings import Sighting, moved, slack
-from cerfevpr_core.uncertain_pose import UncertainPose, yaw_of
+from cerfevpr_core.uncertain_pose import yaw_of
 
 _NS = 1_000_000_000
 
@@ -16,7 +17,7 @@ Localization = Sighting
 
 def why_uncertain(localization: Localization, options: BridgeOptions) -> str:
     """What is wrong with a localization by its own covariance; '' if nothing is."""
-    std_m = _worst_std_m(localization.base)
+    std_m = _worst_std_m(localization.base.in_plane())
     if std_m <= options.max_localization_std_m:
         return ''
     limit_m = options.max_localization_std_m
@@ -37,7 +38,7 @@ def why_apart(seen: Sighting, localization: Localization, options: BridgeOptions
     turn = yaw_of(seen.base.pose) - yaw_of(expected)
     turned_deg = abs(np.degrees(np.arctan2(np.sin(turn), np.cos(turn))))
     both = seen.base.in_plane() + localization.base.in_plane()
-    std_m = float(np.sqrt(np.linalg.eigvalsh(both[:2, :2])[-1]))
+    std_m = _worst_std_m(both)
     std_deg = float(np.degrees(np.sqrt(max(both[2, 2], 0.0))))
     allowed_m = options.lost_m + slack_m + options.lost_sigmas * std_m
     allowed_deg = options.lost_deg + slack_deg + options.lost_sigmas * std_deg
@@ -74,6 +75,7 @@ class LostWatch:
         return uncertain or why_apart(seen, self.localization, self._options)
 
 
-def _worst_std_m(pose: UncertainPose) -> float:
-    largest = float(np.linalg.eigvalsh(pose.in_plane()[:2, :2])[-1])
+def _worst_std_m(in_plane: NDArray[np.float64]) -> float:
+    """Of x and y, by a covariance (3, 3); a localization's own may be no covariance at all."""
+    largest = float(np.linalg.eigvalsh(in_plane[:2, :2])[-1])
     return float(np.sqrt(max(largest, 0.0)))

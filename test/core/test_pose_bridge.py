@@ -177,6 +177,14 @@ def test_a_robot_that_knows_its_place_is_not_lost():
         assert drive.see(base(x + 1, 0)) == ''
 
 
+def test_a_localization_whose_covariance_is_none_makes_no_robot_lost():
+    drive = Drive()
+    for _ in range(4):
+        where = UncertainPose(base(0, 0), -np.eye(6))  # as of a filter that went wrong
+        drive.bridge.localized(Localization(drive.now, where, None))
+        assert drive.see(base(0, 0)) == ''
+
+
 def test_a_robot_is_lost_when_several_poses_contradict_its_localization():
     drive = Drive()
     told = []
