@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cerfevpr_core.config import Config
 from cerfevpr_core.errors import MapError
-from cerfevpr_core.geometry import Pose
 from cerfevpr_core.loop_closure.agreement import Agreement
 from cerfevpr_core.loop_closure.closure import LoopAnswer, LoopClosure
 from cerfevpr_core.loop_closure.past import Past
 from cerfevpr_core.place_map import Candidate, PlaceMap
 from cerfevpr_core.relocalizer import Relocalized, Relocalizer
 from cerfevpr_core.reranking import rerank_first
+from cerfevpr_core.uncertain_pose import UncertainPose, inverse
 from cerfevpr_core.view import View
 
 
@@ -44,7 +42,7 @@ class LoopCloser:
         )
         self.past = Past.of(place_map)
         self.agreement = Agreement(loop)
-        self.told: list[LoopClosure] = []
+        self.told: deque[LoopClosure] = deque(maxlen=max(loop.quiet_images, 1))  # others are far
 
     def update(self, keyframe_id: int, view: View) -> LoopAnswer:
         """The newest keyframe, which is in the map already, and what its image showed."""
@@ -153,7 +151,8 @@ def _within(apart: int | None, limit: int) -> bool:
 def _closure(newest: Candidate, best: Candidate, verified: Relocalized) -> LoopClosure:
     covariance = None
     if best.scale_known and verified.pose is not None and best.pose is not None:
-        covariance = _in_keyframe(verified.pose.covariance, best.pose)
+        known = UncertainPose(verified.pose.pose, verified.pose.covariance)
+        covariance = known.seen_from(inverse(best.pose)).covariance
     return LoopClosure(
         newest.keyframe_id,
         best.keyframe_id,
@@ -166,9 +165,3 @@ def _closure(newest: Candidate, best: Candidate, verified: Relocalized) -> LoopC
         covariance,
         best.probability,
     )
-
-
-def _in_keyframe(covariance: NDArray[np.float64], keyframe: Pose) -> NDArray[np.float64]:
-    """A covariance about the map's axes -> about those of a keyframe's camera."""
-    turn = np.kron(np.eye(2), keyframe.matrix()[:3, :3].T)
-    return np.asarray(turn @ covariance @ turn.T)
