@@ -141,7 +141,9 @@ class LiveMapper:
         known = self.place_map.find(external_id) if external_id else None
         if known is None:
             return None
-        (candidate,) = self.place_map.store.candidates([(known, 0.0)])
+        candidate = next(iter(self.place_map.store.candidates([(known, 0.0)])), None)
+        if candidate is None:
+            return None  # another program has just removed it
         if (candidate.stamp_ns, candidate.traverse) == (shot.stamp_ns, traverse):
             return known  # the same request once more: its answer was lost
         raise MapError(
