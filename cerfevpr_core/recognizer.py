@@ -53,7 +53,13 @@ class Answer:
 class PlaceRecognizer:
     """A model and a map that fit each other."""
 
-    def __init__(self, config: Config, describer: Describer, place_map: PlaceMap) -> None:
+    def __init__(
+        self,
+        config: Config,
+        describer: Describer,
+        place_map: PlaceMap,
+        decider: Decider | None = None,
+    ) -> None:
         self.config = config
         self.describer = describer
         self.place_map = place_map
@@ -61,7 +67,9 @@ class PlaceRecognizer:
         kept = place_map.manifest.settings.get('verification.mode', 'never')
         verifies = config.verification.mode != 'never' and kept == 'always'
         self.relocalizer = Relocalizer(config.verification, place_map) if verifies else None
-        self.decider = Decider.of_map(config.decision, config.map.min_similarity, place_map)
+        self.decider = decider or Decider.of_map(
+            config.decision, config.map.min_similarity, place_map
+        )
 
     @staticmethod
     def load(

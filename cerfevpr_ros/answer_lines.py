@@ -24,12 +24,20 @@ def answer_line(
         'decision': ('UNKNOWN', 'MATCH', 'AMBIGUOUS')[msg.decision],
         'keyframe_ids': [m.keyframe_id for m in msg.matches],
         'similarities': [float(m.similarity) for m in msg.matches],
+        'probability': _probability(msg),
         'pose': _pose(msg),
         'latency_ms': latency_ms,
         'stage_ms': stage_ms,
         'map_id': msg.map_id,
         'model_fingerprint': msg.model_fingerprint,
     }
+
+
+def _probability(msg: PlaceMatchArray) -> float | None:
+    """That of the first match, in a map that knows it."""
+    if not msg.matches or math.isnan(msg.matches[0].probability):
+        return None
+    return float(msg.matches[0].probability)
 
 
 def _pose(msg: PlaceMatchArray) -> list[float] | None:
@@ -45,9 +53,12 @@ def in_words(line: dict[str, Any]) -> str:
     """An answered line, short."""
     best = f'keyframe {line["keyframe_ids"][0]}, ' if line['keyframe_ids'] else ''
     similarity = line['similarities'][0] if line['similarities'] else math.nan
+    likely = line['probability']
     at = ', '.join(f'{value:.2f}' for value in (line['pose'] or [])[:3])
     return (
-        f'{line["image"]}: {line["decision"]} {best}similarity {similarity:.3f}, '
+        f'{line["image"]}: {line["decision"]} {best}'
+        + (f'probability {likely:.2f}, ' if likely is not None else '')
+        + f'similarity {similarity:.3f}, '
         + (f'at ({at}) m, ' if at else '')
         + f'{line["latency_ms"]:.0f} ms'
     )

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 
 from cerfevpr_core.config import running_settings
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
-from cerfevpr_core.geometry import Camera
+from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.keyframe_maker import Shot
 from cerfevpr_core.keyframe_policy import Moment
 from cerfevpr_core.live_map import Added, LiveMapper
@@ -190,19 +190,23 @@ class Mapper(LifecycleNode):
         return live_map
 
     def _serve(self, image: RGB, header: Header, clock: StageClock) -> None:
-        reason = self._map(image, header, clock)
-        self.last_reason = reason or self.last_reason
-        self.input.record.answered(clock.stage_ms)
-
-    def _map(self, image: RGB, header: Header, clock: StageClock) -> str:
-        """Why the image is no keyframe; empty if it became one."""
         assert self.live_map is not None
         if self.live_map.config.mapping.keyframes == 'service':
-            return 'mapping.keyframes is service: only ~/add_keyframe adds'
+            self.last_reason = 'mapping.keyframes is service: only ~/add_keyframe adds'
+            self.input.record.answered(clock.stage_ms)
+            return
+        pose, no_pose = None, ''
+        if self.beside.source != 'none':
+            pose = self.beside.pose(stamp_to_ns(header.stamp))
+            no_pose = '' if pose else f'no pose on {self.beside.source} at its stamp'
+        reason = self._lacks(no_pose) if no_pose else self._map(image, header, pose, clock)
+        self.last_reason = reason or self.last_reason
+        self.input.record.answered(clock.stage_ms, pose is not None, no_pose)
+
+    def _map(self, image: RGB, header: Header, pose: Pose | None, clock: StageClock) -> str:
+        """Why the image is no keyframe; empty if it became one."""
+        assert self.live_map is not None
         stamp_ns = stamp_to_ns(header.stamp)
-        pose = self.beside.pose(stamp_ns) if self.beside.source != 'none' else None
-        if pose is None and self.beside.source != 'none':
-            return self._lacks(f'no pose on {self.beside.source} at its stamp')
         if reason := self.live_map.reason_against(Moment(stamp_ns, pose)):
             return reason
         depth_m = self.beside.depth(stamp_ns) if self.beside.use_depth else None

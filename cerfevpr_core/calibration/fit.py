@@ -15,7 +15,11 @@ from cerfevpr_core.calibration.features import GEOMETRY, LANDMARKS, PLAIN
 from cerfevpr_core.calibration.model import Calibration, Logistic
 from cerfevpr_core.calibration.reliability import calibration_error
 from cerfevpr_core.calibration.same_place import SamePlace
+from cerfevpr_core.config import load_config
+from cerfevpr_core.decision import Decider
 from cerfevpr_core.errors import UncalibratedError
+from cerfevpr_core.map_model import map_settings, matching_describer
+from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.recognizer import PlaceRecognizer
 
 _FEWEST = 10  # right and wrong examples, each
@@ -45,11 +49,13 @@ def calibrate_map(
 
     Raises MapError where there is no such map, UncalibratedError where it gives too few examples.
     """
-    recognizer = PlaceRecognizer.load(folder, file, assignments)
-    try:
-        return calibrate(recognizer, track)
-    finally:
-        recognizer.close()
+    config = load_config(file, assignments, base=map_settings(folder))
+    with PlaceMap.open(folder, config.map.index) as place_map:
+        place_map.require_keyframes()
+        describer = matching_describer(config, place_map)
+        # What is there already, stale or unreadable, is replaced and not asked.
+        undecided = Decider(config.decision, config.map.min_similarity, None)
+        return calibrate(PlaceRecognizer(config, describer, place_map, undecided), track)
 
 
 def fit_calibration(examples: Sequence[Example], same: SamePlace) -> Calibration:

@@ -99,12 +99,12 @@ def longer_map(run, weights, tmp_path):
     settings = assignments(tiny_settings(weights) | {'map.thumbnail_px': 96})
     code, told, err = run('map', 'build', '--images', folder, '--out', tmp_path / 'm', *settings)
     assert code == 0, err
-    return tmp_path / 'm', told
+    return tmp_path / 'm', told + err
 
 
 def test_a_map_is_calibrated_when_it_is_built(run, longer_map):
     folder, told = longer_map
-    assert 'calibrated with 80 questions' in told
+    assert 'calibrated with 80 questions' in told and 'not calibrated' not in told
     with PlaceMap.open(folder) as place_map:
         assert place_map.calibration() is not None and place_map.calibration_age() == 0
 
@@ -130,6 +130,24 @@ def test_calibrating_again_gives_the_same_numbers(run, longer_map):
     assert run('map', 'calibrate', folder)[0] == 0
     with PlaceMap.open(folder) as place_map:
         assert place_map.calibration() == before
+
+
+@pytest.mark.parametrize('content', [b'stale', b'\x80\x04.'])
+def test_a_calibration_that_is_stale_or_unreadable_is_replaced_without_complaint(
+    run, longer_map, content
+):
+    folder, _ = longer_map
+    with PlaceMap.open(folder) as place_map:
+        if content == b'stale':
+            place_map.remove(range(2, 40, 3))
+        else:
+            place_map.set_calibration(content)
+            assert place_map.calibration() == content
+    code, _, err = run('map', 'calibrate', folder)
+    assert code == 0 and 'stale' not in err
+    with PlaceMap.open(folder) as place_map:
+        assert place_map.calibration_age() == 0
+        Calibration.from_bytes(place_map.calibration())
 
 
 def test_building_can_leave_the_calibration_out(run, weights, pictures, tmp_path):

@@ -16,6 +16,7 @@ from processes import INTERFACES, node, wait_until
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')
 
+from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 
 from cerfevpr_core.data.drawn_route import DrawnRoute
@@ -38,6 +39,10 @@ def camera_by_odometry(client, seen: Seen, tmp_path, name: str, mounting: dict) 
     parameters |= {'map.path': str(tmp_path / 'map'), **mounting}
     with node('mapper', tmp_path, name, parameters) as process:
         driver = Driver(client, name, process)
+        reports = client.hears(DiagnosticArray, '/diagnostics')
+        driver.images.publish(image_msg(seen.image, 0))
+        values = reported(reports, f'{name}/mapper', 'last reason for no pose', 'no pose on odom')
+        assert values['images with a pose'] == '0'
         odometry = driver.out(Odometry, 'odom')
         for _ in range(20):
             driver.number += S
@@ -52,6 +57,7 @@ def camera_by_odometry(client, seen: Seen, tmp_path, name: str, mounting: dict) 
             if wait_for_one(driver):
                 break
         assert not driver.added[0].has_points
+        reported(reports, f'{name}/mapper', 'images with a pose', '1')
         return pose_from_msg(driver.added[0].pose)
 
 
@@ -76,6 +82,18 @@ def test_tf_may_say_where_the_camera_is(client, seen, tmp_path, monkeypatch):
     mounting = {'camera_frame': 'front_camera'}
     pose = camera_by_odometry(client, seen, tmp_path, 'tf_wheels', mounting)
     looks_along_y_and_stands_at(pose, (10.0, 0.3, 1.0))
+
+
+def reported(reports: list, node_name: str, key: str, beginning: str) -> dict[str, str]:
+    """The values of the first status of the node in which that of the key begins so."""
+
+    def such() -> list[dict[str, str]]:
+        statuses = [s for msg in list(reports) for s in msg.status if s.name.startswith(node_name)]
+        values = [{v.key: v.value for v in s.values} for s in statuses]
+        return [v for v in values if v.get(key, '').startswith(beginning)]
+
+    wait_until(such, f'a status of {node_name} with {key}: {beginning}', 20)
+    return such()[0]
 
 
 def wait_for_one(driver) -> bool:

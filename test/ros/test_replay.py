@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import time
 
@@ -132,13 +133,16 @@ def test_a_pose_is_told_in_the_line_of_its_image_and_in_words():
     pose = PoseMsg(position=Point(x=1.0, y=2.0, z=3.0), orientation=Quaternion(z=1.0, w=0.0))
     posed = PlaceMatch(keyframe_id=7, has_pose=True, scale_known=True)
     posed.pose_in_map.pose = pose
-    msg = PlaceMatchArray(decision=1, matches=[PlaceMatch(keyframe_id=6), posed])
+    msg = PlaceMatchArray(decision=1, matches=[PlaceMatch(keyframe_id=6, probability=0.75), posed])
     line = answer_line('a.jpg', 5, (msg, 12.5))
     assert line['pose'] == [1, 2, 3, 0, 0, 1, 0]
-    assert (
-        in_words(line)
-        == 'a.jpg: MATCH keyframe 6, similarity 0.000, at (1.00, 2.00, 3.00) m, 12 ms'
+    assert line['probability'] == 0.75
+    assert in_words(line) == (
+        'a.jpg: MATCH keyframe 6, probability 0.75, similarity 0.000, '
+        'at (1.00, 2.00, 3.00) m, 12 ms'
     )
+    msg.matches[0].probability = math.nan  # a map without calibration
+    assert 'probability' not in in_words(answer_line('a.jpg', 5, (msg, 12.5)))
     posed.scale_known = False  # then it is not in metres
     line = answer_line('a.jpg', 5, (msg, 12.5))
     assert line['pose'] is None and ' at ' not in in_words(line)
