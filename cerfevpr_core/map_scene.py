@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from cerfevpr_core.evaluation.style import SERIES
+from cerfevpr_core.palette import SERIES
 from cerfevpr_core.place_map import Candidate
 
 Point = tuple[float, float, float]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 from PIL import ImageDraw
 
-from cerfevpr_core.evaluation.style import GRID, INK, MARKS, MUTED, SERIES, TRUTH
 from cerfevpr_core.images import Image
 from cerfevpr_core.lettering import font, tail
+from cerfevpr_core.palette import GRID, INK, MARKS, MUTED, SERIES, TRUTH
 from cerfevpr_core.pixel_formats import decode_compressed
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import Decision, Recognition
@@ -24,6 +24,7 @@ DECISIONS = {
     Decision.AMBIGUOUS: ('AMBIGUOUS', TRUTH),
 }
 _PANEL_PX = 400  # width of each of the two images
+_MAX_PANEL_PX = 2 * _PANEL_PX  # height
 _MAX_REGIONS = 6  # more would hide the images
 _BAR_PX, _PAD_PX, _FONT_PX = 40, 10, 15
 
@@ -78,8 +79,10 @@ def figures(best: Candidate) -> str:
 
 
 def _shrunk(image: Image) -> Image:
-    height = max(1, round(image.shape[0] * _PANEL_PX / image.shape[1]))
-    return np.asarray(cv2.resize(image, (_PANEL_PX, height), interpolation=cv2.INTER_AREA))
+    """As wide as its half; a very tall one less, or a strip would become gigabytes."""
+    scale = min(_PANEL_PX / image.shape[1], _MAX_PANEL_PX / image.shape[0])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
 def _keyframe_pixels(thumbnail: bytes, height: int) -> Image:

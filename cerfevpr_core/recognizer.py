@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,11 +86,16 @@ class PlaceRecognizer:
         """
         base = map_settings(folder)
         config = load_config(file, assignments, overrides, base)
-        place_map = PlaceMap.open(folder, config.map.index)
-        if not may_be_empty:
-            place_map.require_keyframes()
-        place_map.require_traverses(config.map.traverses)
-        return PlaceRecognizer(config, matching_describer(config, place_map), place_map)
+        with ExitStack() as on_error:
+            place_map = PlaceMap.open(folder, config.map.index)
+            on_error.callback(place_map.store.close)
+            if not may_be_empty:
+                place_map.require_keyframes()
+            place_map.require_traverses(config.map.traverses)
+            describer = matching_describer(config, place_map)
+            recognizer = PlaceRecognizer(config, describer, place_map)
+            on_error.pop_all()
+        return recognizer
 
     def recognize(
         self,

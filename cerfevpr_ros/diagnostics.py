@@ -9,10 +9,13 @@ from collections import Counter, deque
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Camera
+from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.recognizer import PlaceRecognizer
 from cerfevpr_core.service_health import Health, Level, Reasons, RecentEvents
 
+MAP_PROBLEM = 'map problem'  # among the values: an error whatever becomes of the images
 _WINDOW = 100  # images that the times and the rate are taken over
 
 
@@ -106,6 +109,8 @@ def to_msg(
     """One status: the worst that is true of the last images, and everything that was counted."""
     inactive = Health(Level.OK, 'not active: no images are listened to')
     health = record.health() if is_listening else inactive
+    if MAP_PROBLEM in about:
+        health = Health(Level.ERROR, about[MAP_PROBLEM])
     values = about | record.values(num_dropped)
     status = DiagnosticStatus(
         level=bytes([health.level]),
@@ -117,16 +122,24 @@ def to_msg(
     return DiagnosticArray(status=[status])
 
 
+def about_keyframes(place_map: PlaceMap) -> dict[str, str]:
+    """A map in use as it is on disk; where it is gone or damaged, what is wrong with it."""
+    about = {'map': str(place_map.folder), 'map id': place_map.manifest.map_id}
+    try:
+        about['map generation'] = place_map.store.generation()
+        about['keyframes in the map'] = str(len(place_map))
+    except MapError as error:
+        about[MAP_PROBLEM] = str(error)
+    return about
+
+
 def about_map(recognizer: PlaceRecognizer, camera: Camera | None) -> dict[str, str]:
     """The map in use, whether it can give poses, and what is known of the camera."""
     place_map, calibration = recognizer.place_map, 'not heard'
     if camera is not None:
         calibration = 'known' if camera.width_px else 'unusable, see the log'
     return {
-        'map': str(place_map.folder),
-        'map id': place_map.manifest.map_id,
-        'map generation': place_map.store.generation(),
-        'keyframes in the map': str(len(place_map)),
+        **about_keyframes(place_map),
         'map keeps keypoints': 'yes' if recognizer.relocalizer is not None else 'no: no poses',
         'camera_info': calibration,
     }

@@ -27,7 +27,7 @@ from cerfevpr_ros import bridge
 from cerfevpr_ros.camera_input import CameraInput
 from cerfevpr_ros.conversions import image_from_msg, stamp_to_ns
 from cerfevpr_ros.diagnostics import about_map, to_msg
-from cerfevpr_ros.map_services import MapServices
+from cerfevpr_ros.map_services import MapServices, answered
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
 from cerfevpr_ros.pose_input import PoseInput
 from cerfevpr_ros.program import run_lifecycle
@@ -216,21 +216,17 @@ class Localizer(LifecycleNode):
     def _on_localize(
         self, request: Localize.Request, response: Localize.Response
     ) -> Localize.Response:
-        recognizer = self.recognizer  # replaced in this thread alone
-        if recognizer is None:
-            response.message = 'the localizer is not configured: no map is loaded'
-            return response
-        try:
+        def localize() -> None:
+            recognizer = self.recognizer  # replaced in this thread alone
+            if recognizer is None:
+                raise MapError('the localizer is not configured: no map is loaded')
             top_k = _top_k(request)
             image = image_from_msg(request.image)
             with self._recognizing:
                 found = recognizer.recognize(image, top_k, self.input.camera)
-        except CerfeVPRError as error:
-            response.message = str(error)
-            return response
-        response.result = matches_to_msg(found, request.image.header)
-        response.success = True
-        return response
+            response.result = matches_to_msg(found, request.image.header)
+
+        return answered(self, response, localize)
 
     def _report(self) -> None:
         about = about_map(self.recognizer, self.input.camera) if self.recognizer else {}

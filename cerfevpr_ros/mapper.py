@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from cerfevpr_msgs.msg import KeyframeAdded
 from cerfevpr_ros import bridge
 from cerfevpr_ros.camera_input import CameraInput
 from cerfevpr_ros.conversions import stamp_to_ns
-from cerfevpr_ros.diagnostics import to_msg
+from cerfevpr_ros.diagnostics import about_keyframes, to_msg
 from cerfevpr_ros.loops import LoopPublisher
 from cerfevpr_ros.map_services import MapServices
 from cerfevpr_ros.mapper_services import MapperServices
@@ -156,8 +157,10 @@ class Mapper(LifecycleNode):
         """Go on with another map. Raises CerfeVPRError, and keeps the old one."""
         values = self.settings.given() | {'map.path': str(folder)}
         new = LiveMapper.load(folder, create=False, overrides=values)
-        with self.in_use:
+        with self.in_use, ExitStack() as on_error:
+            on_error.callback(new.close)
             self.loops.open(new)
+            on_error.pop_all()
             old, self.live_map = self.live_map, new
             if old is not None:
                 old.close()
@@ -228,13 +231,14 @@ class Mapper(LifecycleNode):
     def _report(self) -> None:
         place_map, about = self.place_map(), {}
         if place_map is not None:
-            about = self.loops.about() | {
-                'map': str(place_map.folder),
-                'map id': place_map.manifest.map_id,
-                'keyframes in the map': str(len(place_map)),
-                'keyframes added': str(self.num_added),
-                'last reason for no keyframe': self.last_reason or '-',
-            }
+            about = (
+                self.loops.about()
+                | about_keyframes(place_map)
+                | {
+                    'keyframes added': str(self.num_added),
+                    'last reason for no keyframe': self.last_reason or '-',
+                }
+            )
         name = self.get_fully_qualified_name().lstrip('/')
         listens = self.input.is_listening
         msg = to_msg(name, self.input.record, self.input.num_dropped, about, listens)

@@ -10,9 +10,9 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from cerfevpr_core.ellipsoid import confidence_ellipsoid
-from cerfevpr_core.evaluation.style import INK, TRUTH
 from cerfevpr_core.map_scene import Color, TraverseScene, confidences, rgba
 from cerfevpr_core.match_picture import DECISIONS
+from cerfevpr_core.palette import INK, TRUTH
 from cerfevpr_core.recognizer import Recognition
 from cerfevpr_ros.conversions import pose_to_msg
 

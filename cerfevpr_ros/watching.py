@@ -6,7 +6,6 @@ Everything is made in a thread of its own, and only while somebody subscribes.
 from __future__ import annotations
 
 import io
-import sqlite3
 from array import array
 from collections.abc import Callable
 from typing import TypeAlias
@@ -18,6 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from cerfevpr_core.errors import MapError
 from cerfevpr_core.map_scene import map_scene
 from cerfevpr_core.match_picture import draw_match
 from cerfevpr_core.pixel_formats import RGB
@@ -108,7 +108,7 @@ class Watching:
             return b''
         try:
             return place_map.store.thumbnail(found.candidates[0].keyframe_id)
-        except sqlite3.ProgrammingError:  # closed between these two lines
+        except MapError:  # closed between these two lines, or removed: the next image tells
             return b''
 
     def _look(self) -> None:
@@ -119,9 +119,14 @@ class Watching:
         place_map = self._place_map()
         if not num_viewers or place_map is None:
             return
-        state = place_map.manifest.map_id, place_map.store.generation()
-        if state == self._shown and not is_new and self._num_looks % _AGAIN:
+        try:
+            state = place_map.manifest.map_id, place_map.store.generation()
+            if state == self._shown and not is_new and self._num_looks % _AGAIN:
+                return
+            scene = map_scene(place_map.store.everything())
+        except MapError as error:  # removed or replaced while it is in use
+            self._node.get_logger().warning(f'no markers: {error}', throttle_duration_sec=5.0)
             return
         self._shown = state
         header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=self._map_frame)
-        self._markers.publish(map_markers(map_scene(place_map.store.everything()), header))
+        self._markers.publish(map_markers(scene, header))

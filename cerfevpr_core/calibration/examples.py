@@ -18,13 +18,13 @@ from PIL import Image as PilImage
 
 from cerfevpr_core.calibration.features import features_of
 from cerfevpr_core.calibration.same_place import SamePlace
+from cerfevpr_core.changed_images.augment import augment
 from cerfevpr_core.describer import evenly
 from cerfevpr_core.images import Image
 from cerfevpr_core.pixel_formats import decode_compressed
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import PlaceRecognizer
 from cerfevpr_core.reranking import rerank_first
-from cerfevpr_core.training.augment import augment
 
 log = logging.getLogger(__name__)
 

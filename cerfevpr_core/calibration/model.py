@@ -13,6 +13,7 @@ from cerfevpr_core.errors import MapError
 from cerfevpr_core.place_map import Candidate
 
 _FORM = 1
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Calibration:
             same = SamePlace(float(found['same']['reach_m']), int(found['same']['reach_frames']))
             quality = {str(k): float(v) for k, v in found['quality'].items()}
             return Calibration(same, models, int(found['num_examples']), quality)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # RecursionError: JSON of a hundred thousand brackets. OverflowError: a size of infinity.
+        except _UNREADABLE as error:
             raise MapError(
                 f'the calibration of the map cannot be read ({error!r}); make it again with '
                 '`cerfevpr map calibrate MAP`'
@@ -90,4 +92,6 @@ def _logistic(found: Mapping[str, object]) -> Logistic:
     sizes = {len(names), *(len(values) for values in lists.values())}
     if len(sizes) > 1 or not all(map(math.isfinite, values)) or 0 in model.spread:
         raise ValueError('its numbers do not fit together')
+    if not 0 <= model.lowest <= model.highest <= 1:
+        raise ValueError(f'probabilities from {model.lowest:g} to {model.highest:g}')
     return model

@@ -8,7 +8,8 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from cerfevpr_core.calibration.reliability import Bin, error_of
-from cerfevpr_core.evaluation.style import MUTED, SERIES, STYLE, legend_above, new_axes
+from cerfevpr_core.evaluation.style import STYLE, legend_above, new_axes
+from cerfevpr_core.palette import MUTED, SERIES
 
 
 @matplotlib.rc_context(STYLE)

@@ -21,7 +21,8 @@ from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.metrics import RECALL_AT
 from cerfevpr_core.evaluation.pairs import STATES, UNKNOWN, Pair, shrunk
 from cerfevpr_core.evaluation.place_plots import Route
-from cerfevpr_core.evaluation.style import MARKS, to_svg
+from cerfevpr_core.evaluation.style import to_svg
+from cerfevpr_core.palette import MARKS
 
 
 class BigNumber(NamedTuple):

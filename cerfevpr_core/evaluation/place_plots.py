@@ -13,15 +13,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cerfevpr_core.evaluation.style import (
-    MARKS,
-    MUTED,
-    PANEL,
-    STYLE,
-    TRUTH,
-    legend_above,
-    new_axes,
-)
+from cerfevpr_core.evaluation.style import STYLE, legend_above, new_axes
+from cerfevpr_core.palette import MARKS, MUTED, PANEL, TRUTH
 
 SIMILARITY_COLORS = LinearSegmentedColormap.from_list(
     'similarity', ['#f4f7fb', '#8fb3d9', '#17365c']

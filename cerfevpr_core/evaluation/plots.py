@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.metrics import RECALL_AT, precision_recall
-from cerfevpr_core.evaluation.style import ACCENT, INK, SERIES, STYLE, legend_above, new_axes
+from cerfevpr_core.evaluation.style import STYLE, legend_above, new_axes
+from cerfevpr_core.palette import ACCENT, INK, SERIES
 
 LOG_RATIO = 30  # stages that differ more than this are drawn on a logarithmic axis
 

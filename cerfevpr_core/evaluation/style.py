@@ -11,20 +11,12 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Drawn in these colours; on the page each is a CSS variable, so that dark mode can change it.
-INK, MUTED, GRID, PANEL = '#1c2431', '#5a6676', '#dde3ea', '#fffffe'
-ACCENT, TRUTH = '#2868a8', '#b06f0b'
-SERIES = ('#2868a9', '#c4601d', '#7a4fb0', '#0c7f86', '#b03a6f', '#6b7a1c')
+from cerfevpr_core.palette import ACCENT, GRID, INK, MARKS, MUTED, PANEL, SERIES, TRUTH
+
+# Drawn in the palette; on the page each is a CSS variable, so that dark mode can change it.
 VARIABLES = {INK: 'ink', MUTED: 'muted', GRID: 'line', PANEL: 'panel'}
 VARIABLES |= {ACCENT: 'accent', TRUTH: 'truth'}
 VARIABLES |= {color: f'series-{i}' for i, color in enumerate(SERIES)}
-
-# By marker and word as well as by colour: (word, colour, marker).
-MARKS: dict[bool | None, tuple[str, str, str]] = {
-    True: ('right', '#17784a', 'o'),
-    None: ('truth unknown', '#626d7b', 's'),
-    False: ('wrong', '#c0342a', 'x'),
-}
 VARIABLES |= {MARKS[True][1]: 'right', MARKS[None][1]: 'unknown', MARKS[False][1]: 'wrong'}
 
 STYLE: dict[Any, Any] = {

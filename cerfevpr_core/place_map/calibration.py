@@ -11,9 +11,12 @@ _CONTENT, _STATE = 'calibration', 'calibration_state'
 
 
 def read(store: KeyframeStore) -> bytes | None:
-    """What was written last, or None."""
+    """What was written last, or None. Raises DamagedMapError for what never was."""
     content = store.note(_CONTENT)
-    return None if content is None else bytes(content)
+    if content is not None and not isinstance(content, bytes):
+        reason = f'its calibration is {type(content).__name__}, not bytes'
+        raise damage(store.folder, reason)
+    return content
 
 
 def write(store: KeyframeStore, content: bytes) -> None:
@@ -41,6 +44,6 @@ def age(store: KeyframeStore) -> int | None:
         state = json.loads(text)
         num_left = int((ids <= state['last_id']).sum())
         return (state['num_keyframes'] - num_left) + (len(ids) - num_left)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         reason = f'what its calibration was made for cannot be read ({error!r})'
         raise damage(store.folder, reason) from None

@@ -21,7 +21,7 @@ def damage(folder: Path, reason: str) -> DamagedMapError:
 def damage_named(folder: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except (sqlite3.OperationalError, sqlite3.ProgrammingError) as error:  # as of a closed map
         raise _unusable(folder, str(error)) from None
     except sqlite3.DatabaseError as error:
         raise damage(folder, str(error)) from None

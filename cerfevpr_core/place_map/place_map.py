@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cerfevpr_core.errors import MapError, MapGoneError
+from cerfevpr_core.errors import MapError
 from cerfevpr_core.geometry import Pose
 from cerfevpr_core.landmarks import Landmarks
 from cerfevpr_core.landmarks.landmarks import unpack
@@ -193,7 +193,7 @@ class PlaceMap:
         """Save the index and close the file."""
         try:
             self.save()
-        except MapGoneError as error:
+        except MapError as error:  # as of a map that was removed meanwhile
             log.warning('the index is not saved: %s', error)
         finally:
             self.store.close()

@@ -46,6 +46,13 @@ class Evidence:
             said = said + config.landmark_weight * _landmarks_above(landmarks, config)
         return Odds(said, config.most * np.tanh(said / config.most))
 
+    def take_over(
+        self, old: Evidence, rows: NDArray[np.int64], old_rows: NDArray[np.int64]
+    ) -> None:
+        """What was remembered of keyframes that another table had in other rows."""
+        self.sums[rows], self._last[rows] = old.sums[old_rows], old._last[old_rows]
+        self.images = old.images
+
     def _special(self, above: Array) -> Array:
         """Less for keyframes that have been similar to all images, as dark ones are by night.
 

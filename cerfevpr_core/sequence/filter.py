@@ -97,8 +97,7 @@ class KeyframeFilter:
         total = float(self.state.sum()) + self.nowhere
         self.state, self.nowhere = self.state / total, self.nowhere / total
         self.pending = old.pending
-        self.evidence.sums[new_rows] = old.evidence.sums[old_rows]
-        self.evidence.images = old.evidence.images
+        self.evidence.take_over(old.evidence, new_rows, old_rows)
 
     def _moved(self, motion: Motion | None) -> Array:
         if motion is not None and self.places.spacing_m:

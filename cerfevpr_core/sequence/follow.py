@@ -76,6 +76,8 @@ class SequenceFilter:
         wanted = self._filter.table.ids
         if np.array_equal(ids, wanted):
             return similarities
+        if not len(ids):  # all were removed since the table was made
+            return np.full(len(wanted), np.nan)
         rows = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
         return np.where(ids[rows] == wanted, similarities[rows], np.nan)
 

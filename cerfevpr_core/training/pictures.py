@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cerfevpr_core.changed_images.augment import augment
 from cerfevpr_core.data.places import Place
 from cerfevpr_core.errors import ImageError
 from cerfevpr_core.images import Image, read_image, to_tensor
-from cerfevpr_core.training.augment import augment
 from cerfevpr_core.training.batches import Sample
 
 log = logging.getLogger(__name__)

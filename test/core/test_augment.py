@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cerfevpr_core.training.augment import augment
+from cerfevpr_core.changed_images.augment import augment
 from cerfevpr_core.training.batches import Sample
 from cerfevpr_core.training.pictures import Pictures
 

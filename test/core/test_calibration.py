@@ -13,7 +13,7 @@ from cerfevpr_core.calibration.fit import fit_calibration
 from cerfevpr_core.calibration.model import Calibration
 from cerfevpr_core.calibration.reliability import calibration_error, error_of, reliability
 from cerfevpr_core.calibration.same_place import SamePlace
-from cerfevpr_core.errors import UncalibratedError
+from cerfevpr_core.errors import MapError, UncalibratedError
 from cerfevpr_core.place_map import PlaceMap
 
 pytestmark = pytest.mark.usefixtures('cache')
@@ -46,6 +46,23 @@ def test_a_feature_that_would_count_against_itself_is_left_out():
 def test_a_calibration_survives_as_bytes():
     made = fit_calibration(made_up(100, 0), SamePlace(5.0))
     assert Calibration.from_bytes(made.to_bytes()) == made
+
+
+@pytest.mark.parametrize(
+    ('old', 'new'),
+    [
+        (b'{"form"', b'[' * 200_000 + b'{"form"'),
+        (b'"num_examples": 100', b'"num_examples": Infinity'),
+        (b'"highest": 0.', b'"highest": 9.'),
+        (b'"form": 1', b'"form": 2'),
+        (b'"bias": ', b'"bias": [], "was": '),
+    ],
+)
+def test_bytes_that_no_fit_wrote_are_refused_in_words(old, new):
+    made = fit_calibration(made_up(100, 0), SamePlace(5.0)).to_bytes()
+    assert old in made
+    with pytest.raises(MapError, match='the calibration of the map cannot be read'):
+        Calibration.from_bytes(made.replace(old, new))
 
 
 def test_too_few_examples_are_refused_with_what_is_missing():

@@ -83,7 +83,8 @@ def test_evaluate_refuses_what_it_cannot_use(fails, evaluate, pictures, tmp_path
     for wrong in ('nonsense', 'grid+nonsense', 'nonsense+lln'):
         assert fails(*evaluate, '--methods', wrong) == (
             f'--methods {wrong}: expected some of cerfevpr, cls, gem, grid, vlad, holistic, rand, '
-            'act, all, or one of them re-ranked, as cerfevpr+lln (lln, act, rand, all)'
+            'act, all, or one of them re-ranked, as cerfevpr+lln (lln, act, rand, all), and '
+            '+sequence behind it'
         )
     assert 'leave these settings out, or choose another method' in fails(
         *evaluate, '--methods', 'cerfevpr'

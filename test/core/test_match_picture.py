@@ -75,6 +75,12 @@ def test_a_keyframe_of_another_shape_keeps_its_own():
     assert picture[190, 700].tolist() == [255, 255, 255]
 
 
+def test_a_strip_of_an_image_does_not_become_a_picture_of_gigabytes():
+    strip = np.full((20_000, 2, 3), 40, np.uint8)
+    picture = draw_match(strip, found(BEST), jpeg(200))
+    assert picture.shape == (800 + 80, 810, 3)
+
+
 def test_what_is_known_is_said_and_nothing_else():
     assert figures(BEST) == 'similarity 0.500'
     full = replace(BEST, probability=0.974, num_inliers=94, verified=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from maps import created, sql
 from samples import keyframes, unit_vectors
 
@@ -46,3 +47,14 @@ def test_a_calibration_of_which_nobody_knows_when_it_was_made_is_damage(tmp_path
             assert 'cannot be read' in str(error)
         else:
             raise AssertionError('no error')
+
+
+@pytest.mark.parametrize('value', ["'text'", '8000000000', '0.5'])
+def test_a_calibration_of_another_type_is_damage_and_takes_no_memory(tmp_path, value):
+    with created(tmp_path / 'map') as place_map:
+        place_map.set_calibration(b'{}')
+    sql(tmp_path / 'map', f"UPDATE manifest SET value = {value} WHERE key = 'calibration'")
+    place_map = PlaceMap.open(tmp_path / 'map')
+    with pytest.raises(DamagedMapError, match='its calibration is'):
+        place_map.calibration()
+    place_map.close()

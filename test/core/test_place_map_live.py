@@ -13,7 +13,7 @@ import pytest
 from maps import KINDS, answers, created, refused
 from samples import keyframes, random_map, unit_vectors
 
-from cerfevpr_core.errors import MapGoneError
+from cerfevpr_core.errors import DamagedMapError, MapError, MapGoneError
 from cerfevpr_core.geometry import Pose
 from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.place_map.index import VectorIndex
@@ -197,3 +197,13 @@ def test_a_map_copied_over_an_open_one_is_noticed(tmp_path):
         assert 'another map was put at' in refused(reader.search, unit_vectors(1)[0], 1)
         assert 'another map was put at' in refused(reader.search, unit_vectors(1)[0], 1)
     reader.close()
+
+
+def test_a_closed_map_is_not_called_damaged(tmp_path):
+    random_map(tmp_path / 'map', 5)
+    place_map = PlaceMap.open(tmp_path / 'map')
+    place_map.close()
+    with pytest.raises(MapError, match='closed') as told:
+        place_map.store.thumbnail(1)
+    assert not isinstance(told.value, DamagedMapError)
+    place_map.close()  # may come twice

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from samples import picture, tiny_config, tiny_settings, write_tiny_weights
@@ -199,3 +202,15 @@ def test_only_the_traverses_of_the_settings_are_searched(tmp_path, pictures, wei
         assert len(found) == 8 * len(expected)
     with pytest.raises(MapError, match="no traverse 'dusk'; it has 'day', 'night'"):
         PlaceRecognizer.load(tmp_path / 'map', overrides={'map.traverses': ['dusk']})
+
+
+def test_a_map_that_is_refused_is_closed_again(small_map):
+    def opened() -> list[str]:
+        return [f for f in map(os.path.realpath, Path('/proc/self/fd').iterdir()) if small in f]
+
+    small = str(small_map / 'keyframes.sqlite')
+    before = opened()
+    with pytest.raises(MapError, match='no traverse') as told:
+        PlaceRecognizer.load(small_map, assignments=('map.traverses=[nothing]',))
+    assert told.tb is not None  # keeps all that the call had in its hands
+    assert opened() == before

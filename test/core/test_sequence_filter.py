@@ -257,6 +257,16 @@ def test_what_is_believed_survives_new_keyframes_and_removed_ones() -> None:
     assert changed.state.sum() + changed.nowhere == pytest.approx(1)
 
 
+def test_what_a_standing_robot_sees_stays_its_place_when_the_map_grows() -> None:
+    seen = similarities(25, np.random.default_rng(0), 100)
+    found = KeyframeFilter(CONFIG, KeyframeTable.of(positioned(100)))
+    found.update(seen)
+    grown = KeyframeFilter(CONFIG, KeyframeTable.of(positioned(101)))
+    grown.take_over(found)
+    grown.update(np.append(seen, seen.mean()))
+    assert grown.evidence.images == found.evidence.images == 1
+
+
 def test_two_thousand_keyframes_take_two_milliseconds_an_image() -> None:
     size = 2000
     rng = np.random.default_rng(0)

@@ -140,3 +140,9 @@ def test_similarities_leave_out_what_was_removed(place_map, places) -> None:
     assert ids.tolist() == sorted(found)
     assert not {1, 30} & set(ids.tolist())
     np.testing.assert_allclose(similarities, [found[i] for i in ids.tolist()], atol=1e-5)
+
+
+def test_a_map_emptied_between_two_looks_at_it_says_nothing(place_map, places) -> None:
+    sequence = SequenceFilter(SequenceConfig(), place_map)
+    place_map.remove(range(1, SIZE + 1))
+    assert np.isnan(sequence._similarities(places[0])).all()

@@ -14,6 +14,7 @@ from samples import dotted, fitted_settings, picture
 from torch import Tensor, nn
 
 from cerfevpr_core.backbone import Tokens
+from cerfevpr_core.changed_images.weather import cast_shadows, change_to_night, change_to_snow
 from cerfevpr_core.config import EncoderConfig, FusionConfig, TrainConfig, load_config
 from cerfevpr_core.data.places import Place
 from cerfevpr_core.encoder import RobustEncoder
@@ -24,7 +25,6 @@ from cerfevpr_core.training.batches import Batches
 from cerfevpr_core.training.begin import tune_backbone
 from cerfevpr_core.training.objective import Targets, WithTeacher
 from cerfevpr_core.training.start import fit_start
-from cerfevpr_core.training.weather import cast_shadows, change_to_night, change_to_snow
 
 DIM = 16
 

@@ -9,13 +9,15 @@ import pytest
 from client import Camera
 from driver import Driver, Seen
 from messages import image_msg
-from processes import INTERFACES, TimedOut, node
+from processes import INTERFACES, TimedOut, node, wait_until
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (rclpy)')
 pytest.importorskip(INTERFACES, reason='needs the built interfaces (`make setup`)')
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
+from visualization_msgs.msg import MarkerArray
 
 from cerfevpr_core.data.drawn_route import DEFAULT_CAMERA, DrawnRoute
 from cerfevpr_core.keyframe_maker import Shot
@@ -166,3 +168,32 @@ def test_a_localizer_answers_with_keyframes_that_a_mapper_adds_beside_it(client,
                 Localize, f'{camera.name}/localize', image=image_msg(street[3].image, 1)
             )
             assert asked.success and asked.result.matches[0].similarity > 0.99
+
+
+def test_a_map_that_is_removed_is_told_and_another_one_goes_on(client, street, tmp_path):
+    for name in ('a', 'b'):
+        make_map(tmp_path / 'maps' / name, street[:4])
+    with node(
+        'localizer', tmp_path, 'gone', {'map.path': str(tmp_path / 'maps' / 'a')}
+    ) as process:
+        camera = Camera(client, 'gone', process)
+        heard = client.hears(DiagnosticArray, '/diagnostics')
+        client.hears(MarkerArray, f'{camera.name}/markers')  # the map is drawn too
+        camera.warm_up(street[0].image)
+        (tmp_path / 'maps' / 'a').rename(tmp_path / 'away')
+
+        def told() -> str:
+            found = [s for m in list(heard) for s in m.status if s.name.startswith('gone/')]
+            return found[-1].message if found and found[-1].level == DiagnosticStatus.ERROR else ''
+
+        assert 'was removed or moved' in wait_until(told, 'an error in the diagnostics')
+        asked = client.call(
+            Localize, f'{camera.name}/localize', image=image_msg(street[0].image, 1)
+        )
+        assert not asked.success and 'was removed or moved' in asked.message
+        process.says('no markers: the map at')
+        loaded = load(camera, 'b')
+        assert loaded.success, loaded.message
+        assert camera.answer(camera.send(street[2].image)).map_id == loaded.map_id
+        wait_until(lambda: not told(), 'the diagnostics are well again')
+        assert 'Traceback' not in process.output

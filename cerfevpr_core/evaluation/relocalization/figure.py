@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from cerfevpr_core.evaluation.style import MUTED, PANEL, SERIES, STYLE
+from cerfevpr_core.evaluation.style import STYLE
+from cerfevpr_core.palette import MUTED, PANEL, SERIES
 
 from .result import Benchmark, Row, figures
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cerfevpr_core.training.weather import cast_shadows, change_to_night, change_to_snow
+from cerfevpr_core.changed_images.weather import cast_shadows, change_to_night, change_to_snow
 
 
 def augment(variants: Tensor, strength: float, seed: int) -> Tensor:
