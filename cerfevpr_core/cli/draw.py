@@ -22,7 +22,9 @@ def add_commands(commands: Any) -> None:
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='a new folder')
     parser.add_argument('--condition', choices=CONDITIONS, default='summer')
     parser.add_argument('--viewpoint', choices=tuple(VIEWPOINTS), default='centre')
-    parser.add_argument('--frames', type=int, default=160, metavar='N')
+    parser.add_argument(
+        '--frames', type=int, default=160, metavar='N', help='another number, another street'
+    )
     parser.add_argument('--seed', type=int, default=0, help='another seed, another street')
     parser.add_argument('--depth', action='store_true', help='also depth images (16-bit mm)')
     parser.add_argument(

@@ -21,6 +21,7 @@ from cerfevpr_core.calibration.fit import calibrate_map
 from cerfevpr_core.cli.options import STDERR, STDOUT, count_up, track
 from cerfevpr_core.config import load_config, model_settings, parse_assignment
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError, UncalibratedError
+from cerfevpr_core.map_changes.whole import appearing_whole
 from cerfevpr_core.mapping import Extras, build_map
 from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.place_map.manifest import FORMAT
@@ -118,11 +119,12 @@ def _map(job: Job, assignments: list[str], out: Path) -> Path:
     if not folder.exists():
         shutil.rmtree(folder.parent, ignore_errors=True)
         folder.parent.mkdir()
-        build_map(job.map_frames, folder, config, Extras(poses=job.map_poses), track)
-        try:
-            calibrate_map(folder, track)
-        except UncalibratedError as error:  # the map is whole without it
-            STDOUT.print(f'answers have no probability: {error}', markup=False)
+        with appearing_whole(folder) as partial:  # or an interrupted one stays uncalibrated
+            build_map(job.map_frames, partial, config, Extras(poses=job.map_poses), track)
+            try:
+                calibrate_map(partial, track)
+            except UncalibratedError as error:  # the map is whole without it
+                STDOUT.print(f'answers have no probability: {error}', markup=False)
     return folder
 
 

@@ -22,6 +22,7 @@ from cerfevpr_core.data.frames import (
 )
 from cerfevpr_core.data.positions import PoseTable, read_camera
 from cerfevpr_core.errors import ConfigError
+from cerfevpr_core.map_changes.whole import appearing_whole
 from cerfevpr_core.mapping import Extras, build_map, no_progress
 
 ROUTE_TOLERANCE = 2  # frames: 4 m along the drawn route
@@ -117,8 +118,9 @@ def drawn_route_map(folder: Path) -> tuple[Path, Path]:
             camera=read_camera(summer / 'camera.yaml'),
             depth=DepthImages(summer / 'depth'),
         )
-        build_map(FolderFrames(summer), place_map, Config(), known)
-        calibrate_map(place_map, no_progress)
+        with appearing_whole(place_map) as partial:  # or an interrupted one stays uncalibrated
+            build_map(FolderFrames(summer), partial, Config(), known)
+            calibrate_map(partial, no_progress)
     return place_map, night
 
 

@@ -186,6 +186,14 @@ def wait_for_nodes(process: Process, out: Path, moment: str) -> None:
         wait_until(lambda: processes_with(str(out / name)), f'{name} is in use')  # noqa: B023
 
 
+def test_a_run_that_ends_while_it_calibrates_leaves_no_map_that_the_next_one_takes(long_run):
+    process, out = long_run('calibrating')
+    with process:
+        wait_until(lambda: list(out.glob('maps/*/index.faiss')), 'the map is built')
+        process.end(signal.SIGKILL)
+    assert all(folder.suffix == '.partial' for folder in (out / 'maps').iterdir())
+
+
 def test_ctrl_c_in_the_middle_of_a_run_ends_the_nodes(long_run):
     process, out = long_run('run')
     with process:
