@@ -12,6 +12,7 @@ from geometry_msgs.msg import Pose as PoseMsg
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from cerfevpr_core.camera_info import camera_of_info
 from cerfevpr_core.errors import CerfeVPRError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.pixel_formats import RGB, Depth, decode_compressed, decode_depth, decode_raw
@@ -20,7 +21,7 @@ from cerfevpr_ros import bridge
 
 _NS = 1_000_000_000
 _MAX_NORM_ERROR = 0.01  # quaternions that were sent as 32-bit or written with few digits pass
-_NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
+_PLUMB_BOB = 5  # numbers of its distortion
 
 
 def image_from_msg(msg: Image) -> RGB:
@@ -109,33 +110,14 @@ def camera_from_msg(msg: CameraInfo, rectified: bool = False) -> Camera:
     Raises CerfeVPRError for a camera without calibration and for a distortion that is not
     plumb_bob.
     """
-    # CameraInfo.msg: K, D and P are those of the whole sensor; the image is a region of it (all
-    # of it if its size is 0) whose pixels are then binned.
-    binning_x, binning_y = max(msg.binning_x, 1), max(msg.binning_y, 1)
-    fx, _, cx, *_ = msg.p if rectified else msg.k
-    fy, cy = (msg.p[5], msg.p[6]) if rectified else (msg.k[4], msg.k[5])
-    if not (fx > 0 and fy > 0) or not all(map(math.isfinite, (fx, fy, cx, cy, *msg.d))):
-        raise CerfeVPRError(
-            f'camera_info has focal lengths {fx:g} and {fy:g} pixels and centre ({cx:g}, {cy:g}), '
-            'expected finite numbers, the lengths positive; '
-            'calibrate the camera (camera_calibration) and give its driver the file'
-        )
-    return Camera(
-        width_px=(msg.roi.width or msg.width) // binning_x,
-        height_px=(msg.roi.height or msg.height) // binning_y,
-        fx=float(fx) / binning_x,
-        fy=float(fy) / binning_y,
-        cx=float(cx - msg.roi.x_offset) / binning_x,
-        cy=float(cy - msg.roi.y_offset) / binning_y,
-        distortion=_NO_DISTORTION if rectified else _distortion(msg),
-    )
+    return camera_of_info(msg, rectified)
 
 
 def camera_to_msg(camera: Camera, header: Header) -> CameraInfo:
     """The message of a camera whose image is neither binned nor cut."""
     k = camera.matrix()
     projection = np.hstack([k, np.zeros((3, 1))])
-    is_plumb_bob = len(camera.distortion) <= len(_NO_DISTORTION)
+    is_plumb_bob = len(camera.distortion) <= _PLUMB_BOB
     return CameraInfo(
         header=header,
         width=camera.width_px,
@@ -161,15 +143,3 @@ def ns_to_stamp(stamp_ns: int) -> Time:
 
 def _layout(msg: Image) -> tuple[int, int, str, int, bool]:
     return msg.height, msg.width, msg.encoding, msg.step, bool(msg.is_bigendian)
-
-
-def _distortion(msg: CameraInfo) -> tuple[float, ...]:
-    if not any(msg.d):
-        return _NO_DISTORTION
-    if msg.distortion_model != 'plumb_bob' or len(msg.d) > len(_NO_DISTORTION):
-        raise CerfeVPRError(
-            f'camera_info has distortion {msg.distortion_model!r} with {len(msg.d)} numbers, '
-            'expected plumb_bob with 5 (k1, k2, p1, p2, k3); localize on the rectified image, or '
-            'calibrate with this model'
-        )
-    return (*msg.d, *_NO_DISTORTION[len(msg.d) :])

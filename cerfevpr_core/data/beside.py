@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cerfevpr_core.camera_info import camera_of_info
 from cerfevpr_core.data.bags import has_topic, messages_of, stamp_of, topic_of_kind
 from cerfevpr_core.errors import ConfigError, ImageError
 from cerfevpr_core.geometry import Camera, Pose
@@ -26,7 +27,6 @@ _POSES = (
 )
 _IMAGE, _CAMERA_INFO = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo'
 _MAX_POSE_GAP_S, _MAX_STAMP_GAP_S = 0.5, 0.05  # of two to interpolate between; of a single one
-_PLUMB_BOB = 5  # numbers of its distortion
 _ANY_SPAN_S = 1e8  # years: a bag is read whole
 
 
@@ -99,20 +99,10 @@ def bag_camera(bag: Path, topic: str) -> Camera:
     message = next(messages_of(bag, topic), None)
     if message is None:
         raise ImageError(f'{where} is empty, expected a calibration')
-    # ROS 1 writes K and D.
-    k = message.k if hasattr(message, 'k') else message.K
-    distortion = [float(v) for v in (message.d if hasattr(message, 'd') else message.D)]
-    if not (k[0] > 0 and k[4] > 0):
-        raise ConfigError(
-            f'{where} has focal lengths {k[0]:g} and {k[4]:g} pixels, expected positive ones; '
-            'calibrate the camera, and give its file with --camera'
-        )
-    model = message.distortion_model
-    if any(distortion) and (model != 'plumb_bob' or len(distortion) > _PLUMB_BOB):
-        raise ConfigError(f'{where}: distortion {model!r} is not supported; rectify the images')
-    padded = (*distortion, *[0.0] * _PLUMB_BOB)[: max(len(distortion), _PLUMB_BOB)]
-    size = int(message.width), int(message.height)
-    return Camera(*size, float(k[0]), float(k[4]), float(k[2]), float(k[5]), padded)
+    try:
+        return camera_of_info(message)
+    except ConfigError as error:
+        raise ConfigError(f'{where}: {error}; or give its file with --camera') from None
 
 
 def camera_of_images(bag: Path, image_topic: str) -> Camera | None:

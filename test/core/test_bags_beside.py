@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from cerfevpr_core.camera_info import camera_of_info
 from cerfevpr_core.data.beside import BagDepth, BagPoses, bag_camera
 from cerfevpr_core.data.drawn_route import DrawnRoute, write_bag
 from cerfevpr_core.data.drawn_route.bag import (
@@ -18,7 +21,7 @@ from cerfevpr_core.data.drawn_route.bag import (
 )
 from cerfevpr_core.data.frames import BagFrames
 from cerfevpr_core.errors import ConfigError, ImageError
-from cerfevpr_core.geometry import parse_pose
+from cerfevpr_core.geometry import Camera, parse_pose
 
 ROUTE = DrawnRoute(1, 3)
 MOUNT = ['--camera-in-base', '0.3 0 1.2 -0.5 0.5 -0.5 0.5']
@@ -71,6 +74,26 @@ def test_depth_is_that_of_the_image_of_its_stamp_also_when_read_again(bag):
 
 def test_the_calibration_of_a_bag_is_that_of_its_camera(bag):
     assert bag_camera(bag, CAMERA_INFO) == ROUTE.camera
+
+
+def info(upper: bool = False, **more: object) -> SimpleNamespace:
+    k = [500.0, 0, 320, 0, 510, 240, 0, 0, 1]
+    roi = SimpleNamespace(width=0, height=0, x_offset=0, y_offset=0)
+    fields = {'width': 640, 'height': 480, 'binning_x': 0, 'binning_y': 0, 'roi': roi}
+    fields |= {'distortion_model': 'plumb_bob'} | {'K' if upper else 'k': k}
+    return SimpleNamespace(**fields | {'D' if upper else 'd': [0.1, 0.2, 0.0, 0.0, 0.3]} | more)
+
+
+@pytest.mark.parametrize('upper', [False, True])
+def test_binning_and_region_of_a_calibration_count_in_a_bag_of_either_ros(upper):
+    roi = SimpleNamespace(width=200, height=100, x_offset=100, y_offset=40)
+    found = camera_of_info(info(upper, binning_x=2, binning_y=2, roi=roi))
+    assert found == Camera(100, 50, 250, 255, 110, 100, (0.1, 0.2, 0.0, 0.0, 0.3))
+
+
+def test_a_calibration_of_infinite_numbers_is_refused():
+    with pytest.raises(ConfigError, match='expected finite numbers'):
+        camera_of_info(info(d=[math.inf, 0, 0, 0, 0]))
 
 
 def test_a_topic_of_another_kind_is_refused_with_those_that_fit(bag):
