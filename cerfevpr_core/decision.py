@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -85,6 +85,23 @@ class Decider:
             return Decided(Decision.MATCH, decided)
         is_shared = both >= self.config.min_probability
         return Decided(Decision.AMBIGUOUS if is_shared else Decision.UNKNOWN, decided)
+
+    def doubt(self, keyframe_ids: Collection[int], candidates: Sequence[Candidate]) -> str | None:
+        """Why a pose that stands on these keyframes is not to be believed; None if it is.
+
+        Streets are built alike: geometry agrees now and then where all else says another place.
+        """
+        if self.calibration is None:
+            return None
+        stands = [c for c in candidates if c.keyframe_id in keyframe_ids]
+        known = [self.calibration.probability(c, candidates) for c in stands]
+        likely = max((p for p in known if p is not None), default=None)
+        if likely is None or likely >= self.config.min_pose_probability:
+            return None
+        return (
+            f'its keyframes show the place with probability {likely:.2f}, '
+            f'below {self.config.min_pose_probability:g}'
+        )
 
     def _probability(self, first: Candidate, candidates: Sequence[Candidate]) -> float | None:
         if self.calibration is None:

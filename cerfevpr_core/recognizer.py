@@ -128,6 +128,7 @@ class PlaceRecognizer:
             found = self.relocalizer.relocalize(image, camera, candidates)
             clock.stop('verify')
         decided = self.decider.decide(found.candidates)
+        found = self._believed(found)
         if self.decider.calibration is not None:
             clock.stop('decide')
         return Recognition(
@@ -140,6 +141,13 @@ class PlaceRecognizer:
             found.pose_reason,
             nowhere,
         )
+
+    def _believed(self, found: Relocalized) -> Relocalized:
+        """Without a pose that the calibration holds for another place's."""
+        if found.pose is None:
+            return found
+        doubt = self.decider.doubt(found.pose.keyframe_ids, found.candidates)
+        return replace(found, pose=None, pose_reason=doubt) if doubt else found
 
     def sequence(self) -> SequenceFilter | None:
         """A new belief for one stream of images in order; None where settings say never."""

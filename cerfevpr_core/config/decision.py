@@ -16,6 +16,7 @@ class DecisionConfig:
 
     # of the first candidate; in a map without a calibration map.min_similarity decides
     min_probability: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    min_pose_probability: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of what a pose stands on
     # auto: `map build` calibrates at its end; never: only `map calibrate` does
     calibrate: Literal['auto', 'never'] = 'auto'
     num_keyframes: Annotated[int, Field(ge=10)] = 80  # that are asked twice to calibrate

@@ -137,3 +137,26 @@ def test_places_reach_two_keyframes_to_either_side_by_poses():
 
 def test_the_decision_is_still_found_where_it_was():
     assert StillThere is Decision
+
+
+def doubt(found: list[Candidate], *ids: int, **settings: float) -> str | None:
+    return Decider(DecisionConfig(**settings), -1.0, calibration()).doubt(ids, found)
+
+
+def test_a_pose_is_believed_that_stands_on_a_probable_keyframe():
+    found = candidates(0.7, 0.3)  # keyframes 1 and 21
+    assert doubt(found, 1) is None
+    assert doubt(found, 21, 1) is None
+    assert doubt(found, 21, min_pose_probability=0.1) is None
+
+
+def test_a_pose_that_stands_on_an_improbable_keyframe_alone_is_not():
+    assert doubt(candidates(0.7, 0.3), 21) == (
+        'its keyframes show the place with probability 0.12, below 0.5'
+    )
+
+
+def test_nothing_is_held_against_a_pose_where_no_probability_is_known():
+    found = candidates(0.1)
+    assert doubt(found, 77) is None  # a neighbour that is no candidate
+    assert Decider(DecisionConfig(), -1.0, None).doubt([1], found) is None
