@@ -15,7 +15,7 @@ from cerfevpr_ros.results import loop_closure_to_msg
 from cerfevpr_ros.worker import OrderedWorker
 
 _RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
-_MAX_WAITING = 32  # keyframes with their images; a robot that stands lets it catch up
+_MAX_WAITING = 8  # keyframes with their images; a robot that stands lets it catch up
 
 
 class LoopPublisher:
