@@ -111,6 +111,18 @@ class Camera:
         """The answer to the image of this number."""
         return self.matches.wait_for(lambda m: number_of(m) == number, f'answer {number}')
 
+    def answered_last(self, number: int, image: np.ndarray) -> int:
+        """The number of the answered image that ends a burst: this one, or one sent after it.
+
+        Best effort may lose the end of a burst, so after some seconds another image is sent.
+        """
+        for _ in range(10):
+            with contextlib.suppress(TimedOut):
+                wait_until(lambda: any(number_of(m) == number for m in self.matches), '', 10)  # noqa: B023
+                return number
+            number = self.send(image)
+        raise AssertionError(f'{self.name} does not answer:\n{self.process.output}')
+
     def warm_up(self, image: np.ndarray) -> None:
         """Until an image is answered: best effort loses what comes before both ends matched."""
         for _ in range(20):
