@@ -169,7 +169,7 @@ def test_a_flood_is_answered_by_its_newest_image_and_every_image_is_counted(
     for i in range(40):
         last = localizer.send(images[i % len(images)])
     last = localizer.answered_last(last, images[0])
-    answered = [number_of(m) for m in localizer.matches if number_of(m) >= first]
+    answered = [n for m in localizer.matches if first <= (n := number_of(m)) <= last]
     num_sent = last - first + 1
     assert 1 <= len(answered) < num_sent
     assert answered == sorted(set(answered)) and answered[-1] == last
