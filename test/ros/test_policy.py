@@ -38,6 +38,8 @@ def allowed(node: str, part: str, verb: str) -> set[str]:
 def require_allowed(client, name: str, namespace: str) -> tuple[set[str], set[str]]:
     """Everything that a running node has must be in its profile. What it says and hears."""
     ours, there = client.node, (name, f'/{namespace}')
+    # Its topics may be known before its name is.
+    wait_until(lambda: there in ours.get_node_names_and_namespaces(), f'{name} is known by name')
 
     def names(found: list[tuple[str, list[str]]]) -> set[str]:
         """Without the namespace of the test, as the launch files remap them."""
@@ -59,6 +61,8 @@ def test_everything_that_the_localizer_does_is_allowed(localizer):
 
 
 def test_everything_that_the_mapper_does_is_allowed(client, route, tmp_path):
+    from cerfevpr_msgs.msg import KeyframeAdded
+
     shutil.copytree(route.place_map, tmp_path / 'map')
     parameters = {
         'map.path': str(tmp_path / 'map'),
@@ -68,6 +72,7 @@ def test_everything_that_the_mapper_does_is_allowed(client, route, tmp_path):
     with node('mapper', tmp_path, 'ruled', parameters) as process:
         driver = Driver(client, 'ruled', process)
         wait_until(driver.images.get_subscription_count, 'the mapper listens')
+        client.hears(KeyframeAdded, '/ruled/mapper/keyframes')
         published, heard = require_allowed(client, 'mapper', 'ruled')
     assert 'mapper/keyframes' in published
     assert {'camera/image_raw', 'camera/depth', 'pose'} <= heard
