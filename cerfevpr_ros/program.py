@@ -15,6 +15,7 @@ from rclpy.utilities import try_shutdown
 
 from cerfevpr_core.errors import CerfeVPRError
 from cerfevpr_ros.executor import StandingExecutor
+from cerfevpr_ros.heaps import share_heaps
 from cerfevpr_ros.logs import forward_logs, stop_forwarding
 from cerfevpr_ros.parameters import own_parameter
 
@@ -26,6 +27,7 @@ def run_program(
     name: str, make: Callable[[], _Node], run: Callable[[_Node], int], arguments: list[str] | None
 ) -> int:
     """Make a node and run it; 0 where it was told to stop, 1 for a user's error."""
+    share_heaps()
     rclpy.init(args=arguments)
     node: _Node | None = None
     try:

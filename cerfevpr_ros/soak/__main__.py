@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from cerfevpr_core.cli.options import STDERR, STDOUT
 from cerfevpr_core.errors import CerfeVPRError, ConfigError
+from cerfevpr_ros.heaps import share_heaps
 from cerfevpr_ros.run.jobs import drawn_route_map
 from cerfevpr_ros.run.processes import log_of, node_process
 from cerfevpr_ros.soak.course import Nodes, course, run, stage_of
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """0 flat and sound, 1 not, 2 a user's error, 130 interrupted."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(format='%(levelname)s: %(message)s')
+    share_heaps()  # it is watched as the nodes are
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
