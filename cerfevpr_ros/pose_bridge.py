@@ -28,7 +28,7 @@ from cerfevpr_ros.conversions import (
 from cerfevpr_ros.executor import StandingExecutor
 from cerfevpr_ros.mounting import camera_in_base, require_tf2
 from cerfevpr_ros.parameters import own_parameter
-from cerfevpr_ros.program import run_program
+from cerfevpr_ros.program import run_program, shut_down
 
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 _BEST_EFFORT = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -170,10 +170,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(node: PoseBridgeNode) -> int:
     executor = StandingExecutor()
     executor.add_node(node)
-    try:
+    with shut_down(executor):
         executor.spin()
-    finally:
-        executor.shutdown()
     return 0
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
+from rclpy.context import Context
+from rclpy.executors import Executor, ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.utilities import try_shutdown
@@ -21,6 +24,7 @@ from cerfevpr_ros.parameters import own_parameter
 
 _Node = TypeVar('_Node', bound=Node)
 _Managed = TypeVar('_Managed', bound=LifecycleNode)
+_PATIENCE_S = 2.0  # with rclpy's answer to a signal, which takes some milliseconds
 
 
 def run_program(
@@ -56,6 +60,28 @@ def run_program(
         gc.collect()
 
 
+@contextmanager
+def shut_down(executor: Executor) -> Iterator[None]:
+    """Shut an executor down at the block's end, after a signal as soon as that is safe."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _let_rclpy_answer(executor.context)
+        raise
+    finally:
+        executor.shutdown()
+
+
+def _let_rclpy_answer(context: Context) -> None:
+    """A thread of rclpy's answers SIGINT beside Python and reads what `shutdown` of an executor
+    frees, without a lock: a crash now and then. The last that it does is to end the context.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while context.ok() and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
 def run_lifecycle(name: str, make: Callable[[], _Managed], arguments: list[str] | None) -> int:
     """Run a lifecycle node, which starts by itself with `autostart`; 1 if it cannot."""
     return run_program(name, make, _run_lifecycle, arguments)
@@ -64,12 +90,10 @@ def run_lifecycle(name: str, make: Callable[[], _Managed], arguments: list[str] 
 def _run_lifecycle(node: LifecycleNode) -> int:
     executor = StandingExecutor()
     executor.add_node(node)
-    try:
+    with shut_down(executor):
         if own_parameter(node, 'autostart', True) and not _start(node):
             return 1 if rclpy.ok() else 0
         executor.spin()
-    finally:
-        executor.shutdown()
     return 0
 
 

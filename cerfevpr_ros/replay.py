@@ -24,7 +24,7 @@ from cerfevpr_ros.answer_lines import answer_line, in_words
 from cerfevpr_ros.conversions import stamp_to_ns
 from cerfevpr_ros.parameters import own_parameter
 from cerfevpr_ros.playback import Playback
-from cerfevpr_ros.program import run_program
+from cerfevpr_ros.program import run_program, shut_down
 
 _KNOCK_S = 2.0
 _LOOK_S = 0.1
@@ -181,9 +181,9 @@ class Replay(Node):
         thread = threading.Thread(target=_spin, args=(executor,), name='spin', daemon=True)
         thread.start()
         try:
-            yield
+            with shut_down(executor):
+                yield
         finally:
-            executor.shutdown()
             thread.join()
 
     def _on_answer(self, msg: PlaceMatchArray) -> None:
