@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import sys
 import threading
-import traceback
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped as PoseMsg
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from cerfevpr_core.config import Config, running_settings
-from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
+from cerfevpr_core.errors import ConfigError, MapError
 from cerfevpr_core.pixel_formats import RGB
 from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.recognizer import PlaceRecognizer, Recognition, StageClock
 from cerfevpr_core.sequence import ImageStream
 from cerfevpr_msgs.msg import KeyframeCandidates, PlaceMatchArray
 from cerfevpr_msgs.srv import Localize
-from cerfevpr_ros import bridge
 from cerfevpr_ros.camera_input import CameraInput
 from cerfevpr_ros.conversions import image_from_msg, stamp_to_ns
-from cerfevpr_ros.diagnostics import about_map, to_msg
+from cerfevpr_ros.diagnostics import about_map
+from cerfevpr_ros.map_node import MapNode, folder_of
 from cerfevpr_ros.map_services import MapServices, answered
 from cerfevpr_ros.parameters import SettingsFromParameters, own_parameter
 from cerfevpr_ros.pose_input import PoseInput
@@ -50,15 +47,11 @@ _OWN = frozenset(
 )
 
 
-class Localizer(LifecycleNode):
+class Localizer(MapNode):
     """A lifecycle node around one PlaceRecognizer. Configure loads, activate listens."""
 
-    _is_whole = False  # a wrong parameter ends the constructor; what is there is destroyed
-
     def __init__(self, **node_options: Any) -> None:
-        super().__init__(
-            'localizer', automatically_declare_parameters_from_overrides=True, **node_options
-        )
+        super().__init__('localizer', **node_options)
         self.recognizer: PlaceRecognizer | None = None
         live = {'map.traverses': self._on_traverses}
         self.settings = SettingsFromParameters(self, _OWN, live)
@@ -76,13 +69,11 @@ class Localizer(LifecycleNode):
             KeyframeCandidates, '~/candidates', _RELIABLE
         )
         self.poses = self.create_lifecycle_publisher(PoseMsg, '~/pose', _RELIABLE)
-        self.diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', _RELIABLE)
-        self.create_timer(1.0, self._report)
         self.create_service(Localize, '~/localize', self._on_localize)
         map_root = own_parameter(self, 'map_root', '')
         self.watching = Watching(self, self.map_frame, self.place_map)
         self.map_services = MapServices(self, map_root, self.place_map, self.load_map)
-        self._is_whole = True
+        self.is_whole = True
 
     def place_map(self) -> PlaceMap | None:
         """The map in use."""
@@ -99,72 +90,40 @@ class Localizer(LifecycleNode):
                 old.close()
         self.settings.in_use(running_settings(new.config))
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def open(self) -> None:
         """Open the map with the model that made it, and run it once so that it is warm."""
-        try:
-            self.close()  # what an earlier, failed configure left
-            self.recognizer = self._load()
-            bridge.cv_bridge()  # its check takes a moment: now, not at the first image
-            self.recognizer.recognize(np.zeros((64, 64, 3), np.uint8))
-        except Exception as error:  # rclpy itself would swallow it without a word
-            told = str(error) if isinstance(error, CerfeVPRError) else traceback.format_exc()
-            self.get_logger().error(told)
-            self.close()
-            return TransitionCallbackReturn.FAILURE
-        place_map, config = self.recognizer.place_map, self.recognizer.config
-        self.map_services.configured(place_map.folder)
-        verifies = self.recognizer.relocalizer is not None
-        poses = f'poses by {config.verification.detector} keypoints'
-        self.get_logger().info(
-            f'{len(place_map)} keyframes from {place_map.folder}, method {config.method}, '
-            + (poses if verifies else 'no poses: the map keeps no keypoints')
-        )
-        if not len(place_map):
+        self.recognizer = self._load()
+        self.recognizer.recognize(np.zeros((64, 64, 3), np.uint8))
+        self.map_services.configured(self.recognizer.place_map.folder)
+        self.get_logger().info(_opened(self.recognizer))
+        if not len(self.recognizer.place_map):
             self.get_logger().warning('the map is empty: every image is UNKNOWN until it grows')
-        return TransitionCallbackReturn.SUCCESS
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen to the camera, with no belief yet where it is."""
+    def start_listening(self) -> None:
+        """Subscribe to the camera, with no belief yet where it is."""
         assert self.recognizer is not None
         self.stream = ImageStream(self.recognizer.sequence())
         self.odometry.start(self.recognizer.config.mapping)
         self.watching.start()
         self.input.start()
-        return super().on_activate(state)
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; the map stays loaded."""
-        self._stop_listening()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close the map."""
-        self.close()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close everything."""
-        self.close()
-        return TransitionCallbackReturn.SUCCESS
-
-    def destroy_node(self) -> None:
-        """Close everything first."""
-        if self._is_whole:
-            self.close()
-        super().destroy_node()
+    def stop_listening(self) -> None:
+        """Listen to nothing any more; may be called twice."""
+        self.input.stop()
+        self.odometry.stop()
+        self.watching.stop()
 
     def close(self) -> None:
         """Stop listening and close the map; may be called twice."""
-        self._stop_listening()
+        self.stop_listening()
         if self.recognizer is not None:
             self.recognizer.close()
             self.recognizer = None
             self.settings.unlock()
 
-    def _stop_listening(self) -> None:
-        self.input.stop()
-        self.odometry.stop()
-        self.watching.stop()
+    def about(self) -> dict[str, str]:
+        """What `/diagnostics` says of the map in use; nothing without one."""
+        return about_map(self.recognizer, self.input.camera) if self.recognizer else {}
 
     def _on_traverses(self, config: Config) -> None:
         if self.recognizer is not None:
@@ -174,15 +133,8 @@ class Localizer(LifecycleNode):
 
     def _load(self) -> PlaceRecognizer:
         values = self.settings.given()
-        path = values.get('map.path', '')
-        if not isinstance(path, str):
-            raise ConfigError(f'wrong setting map.path = {path!r}: expected text; quote it')
-        if not path:
-            raise MapError(
-                'no map: set map.path (launch argument map:=DIR) to a folder made by '
-                '`cerfevpr map build --images DIR --out MAP`'
-            )
-        folder = Path(path).expanduser()  # which a mapper may be filling
+        made = 'a folder made by `cerfevpr map build --images DIR --out MAP`'
+        folder = folder_of(values, made)  # which a mapper may be filling
         recognizer = PlaceRecognizer.load(folder, overrides=values, may_be_empty=True)
         self.settings.in_use(running_settings(recognizer.config))
         return recognizer
@@ -228,13 +180,13 @@ class Localizer(LifecycleNode):
 
         return answered(self, response, localize)
 
-    def _report(self) -> None:
-        about = about_map(self.recognizer, self.input.camera) if self.recognizer else {}
-        name = self.get_fully_qualified_name().lstrip('/')
-        listens = self.input.is_listening
-        msg = to_msg(name, self.input.record, self.input.num_dropped, about, listens)
-        msg.header.stamp = self.get_clock().now().to_msg()
-        self.diagnostics.publish(msg)
+
+def _opened(recognizer: PlaceRecognizer) -> str:
+    place_map, config = recognizer.place_map, recognizer.config
+    poses = f'poses by {config.verification.detector} keypoints'
+    return f'{len(place_map)} keyframes from {place_map.folder}, method {config.method}, ' + (
+        poses if recognizer.relocalizer is not None else 'no poses: the map keeps no keypoints'
+    )
 
 
 def _top_k(request: Localize.Request) -> int | None:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import sys
 import threading
-import traceback
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from cerfevpr_core.config import running_settings
-from cerfevpr_core.errors import CerfeVPRError, ConfigError, MapError
 from cerfevpr_core.geometry import Camera, Pose
 from cerfevpr_core.keyframe_maker import Shot
 from cerfevpr_core.keyframe_policy import Moment
@@ -25,11 +21,11 @@ from cerfevpr_core.pixel_formats import RGB
 from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.recognizer import StageClock
 from cerfevpr_msgs.msg import KeyframeAdded
-from cerfevpr_ros import bridge
 from cerfevpr_ros.camera_input import CameraInput
 from cerfevpr_ros.conversions import stamp_to_ns
-from cerfevpr_ros.diagnostics import about_keyframes, to_msg
+from cerfevpr_ros.diagnostics import about_keyframes
 from cerfevpr_ros.loops import LoopPublisher
+from cerfevpr_ros.map_node import MapNode, folder_of
 from cerfevpr_ros.map_services import MapServices
 from cerfevpr_ros.mapper_services import MapperServices
 from cerfevpr_ros.mapping_input import MappingInput
@@ -55,15 +51,11 @@ _OWN = frozenset(
 )
 
 
-class Mapper(LifecycleNode):
+class Mapper(MapNode):
     """A lifecycle node around one LiveMapper. Configure opens the map, activate listens."""
 
-    _is_whole = False  # a wrong parameter ends the constructor; what is there is destroyed
-
     def __init__(self, **node_options: Any) -> None:
-        super().__init__(
-            'mapper', automatically_declare_parameters_from_overrides=True, **node_options
-        )
+        super().__init__('mapper', **node_options)
         self.live_map: LiveMapper | None = None
         self.settings = SettingsFromParameters(self, own=_OWN)
         self.create_map = own_parameter(self, 'create_map', True)
@@ -76,12 +68,10 @@ class Mapper(LifecycleNode):
         self.num_added, self.last_reason = 0, ''
         self.loops = LoopPublisher(self)
         self.keyframes = self.create_publisher(KeyframeAdded, '~/keyframes', _RELIABLE)
-        self.diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', _RELIABLE)
-        self.create_timer(1.0, self._report)
         map_root = own_parameter(self, 'map_root', '')
         self.map_services = MapServices(self, map_root, self.place_map, self.load_map)
         self.keyframe_services = MapperServices(self)
-        self._is_whole = True
+        self.is_whole = True
 
     @property
     def traverse(self) -> str:
@@ -98,60 +88,45 @@ class Mapper(LifecycleNode):
         """The map in use."""
         return self.live_map.place_map if self.live_map else None
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def open(self) -> None:
         """Open or create the map, and run the network once so that it is warm."""
-        try:
-            self.close()  # what an earlier, failed configure left
-            self.live_map = live_map = self._load()
-            bridge.cv_bridge()  # its check takes a moment: now, not at the first image
-            live_map.maker.make(Shot(np.zeros((64, 64, 3), np.uint8)), 'warm')
-            self.loops.open(live_map)
-        except Exception as error:  # rclpy itself would swallow it without a word
-            told = str(error) if isinstance(error, CerfeVPRError) else traceback.format_exc()
-            self.get_logger().error(told)
-            self.close()
-            return TransitionCallbackReturn.FAILURE
+        self.live_map = live_map = self._load()
+        live_map.maker.make(Shot(np.zeros((64, 64, 3), np.uint8)), 'warm')
+        self.loops.open(live_map)
         self.map_services.configured(live_map.place_map.folder)
         self.get_logger().info(_opened(live_map))
-        return TransitionCallbackReturn.SUCCESS
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen to the camera, and to what comes beside it."""
+    def start_listening(self) -> None:
+        """Subscribe to the camera, and to what comes beside it."""
         assert self.live_map is not None
         self.beside.start(self.live_map.config.mapping)
         self.input.start()
-        return super().on_activate(state)
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; the map stays open, for the services."""
-        self._stop_listening()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close the map."""
-        self.close()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close everything."""
-        self.close()
-        return TransitionCallbackReturn.SUCCESS
-
-    def destroy_node(self) -> None:
-        """Close everything first."""
-        if self._is_whole:
-            self.close()
-        super().destroy_node()
+    def stop_listening(self) -> None:
+        """Listen to nothing any more; may be called twice."""
+        self.input.stop()
+        self.beside.stop()
 
     def close(self) -> None:
         """Stop listening and close the map; may be called twice."""
-        self._stop_listening()
+        self.stop_listening()
         with self.in_use:
             self.loops.close()
             if self.live_map is not None:
                 self.live_map.close()
                 self.live_map = None
                 self.settings.unlock()
+
+    def about(self) -> dict[str, str]:
+        """What `/diagnostics` says of the map in use; nothing without one."""
+        if (place_map := self.place_map()) is None:
+            return {}
+        return {
+            **self.loops.about(),
+            **about_keyframes(place_map),
+            'keyframes added': str(self.num_added),
+            'last reason for no keyframe': self.last_reason or '-',
+        }
 
     def load_map(self, folder: Path) -> None:
         """Go on with another map. Raises CerfeVPRError, and keeps the old one."""
@@ -180,12 +155,8 @@ class Mapper(LifecycleNode):
 
     def _load(self) -> LiveMapper:
         values = self.settings.given()
-        path = values.get('map.path', '')
-        if not isinstance(path, str):
-            raise ConfigError(f'wrong setting map.path = {path!r}: expected text; quote it')
-        if not path:
-            raise MapError('no map: set map.path (launch argument map:=DIR) to its folder')
-        live_map = LiveMapper.load(Path(path).expanduser(), self.create_map, overrides=values)
+        folder = folder_of(values, 'its folder')
+        live_map = LiveMapper.load(folder, self.create_map, overrides=values)
         self.settings.in_use(running_settings(live_map.config))
         return live_map
 
@@ -223,27 +194,6 @@ class Mapper(LifecycleNode):
     def _lacks(self, what: str) -> str:
         self.get_logger().warning(f'image not added: {what}', throttle_duration_sec=5.0)
         return what
-
-    def _stop_listening(self) -> None:
-        self.input.stop()
-        self.beside.stop()
-
-    def _report(self) -> None:
-        place_map, about = self.place_map(), {}
-        if place_map is not None:
-            about = (
-                self.loops.about()
-                | about_keyframes(place_map)
-                | {
-                    'keyframes added': str(self.num_added),
-                    'last reason for no keyframe': self.last_reason or '-',
-                }
-            )
-        name = self.get_fully_qualified_name().lstrip('/')
-        listens = self.input.is_listening
-        msg = to_msg(name, self.input.record, self.input.num_dropped, about, listens)
-        msg.header.stamp = self.get_clock().now().to_msg()
-        self.diagnostics.publish(msg)
 
 
 def _opened(live_map: LiveMapper) -> str:

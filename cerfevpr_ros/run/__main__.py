@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import logging
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +18,7 @@ from rich.markup import escape
 from cerfevpr_core.calibration.fit import calibrate_map
 from cerfevpr_core.cli.options import STDERR, STDOUT, count_up, track
 from cerfevpr_core.config import load_config, model_settings, parse_assignment
-from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError, UncalibratedError
+from cerfevpr_core.errors import ConfigError, ImageError, UncalibratedError
 from cerfevpr_core.map_changes.whole import appearing_whole
 from cerfevpr_core.mapping import Extras, build_map
 from cerfevpr_core.place_map import PlaceMap
@@ -28,6 +26,7 @@ from cerfevpr_core.place_map.manifest import FORMAT
 from cerfevpr_ros.run.answers import Answers
 from cerfevpr_ros.run.jobs import Job, job_of
 from cerfevpr_ros.run.processes import log_of, node_process
+from cerfevpr_ros.run.program import run_as_program
 from cerfevpr_ros.run.report import write_run_report
 
 LOCALIZER, REPLAY = 'cerfevpr_ros.localizer', 'cerfevpr_ros.replay'
@@ -36,17 +35,7 @@ LOCALIZER, REPLAY = 'cerfevpr_ros.localizer', 'cerfevpr_ros.replay'
 def main(arguments: list[str] | None = None) -> int:
     """Run it; 0 done, 1 a node failed, 2 a user's error, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(format='%(levelname)s: %(message)s')
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where a script has us ignore Ctrl-C
-        signal.signal(number, signal.default_int_handler)
-    try:
-        return _run(options)
-    except CerfeVPRError as error:
-        STDERR.print(f'error: {error}', markup=False, soft_wrap=True)
-        return 2
-    except KeyboardInterrupt:
-        STDERR.print('interrupted; the nodes are stopped')
-        return 130
+    return run_as_program(lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from cerfevpr_core.cli.options import STDERR, STDOUT
-from cerfevpr_core.errors import CerfeVPRError, ConfigError
+from cerfevpr_core.errors import ConfigError
 from cerfevpr_ros.heaps import share_heaps
 from cerfevpr_ros.run.jobs import drawn_route_map
 from cerfevpr_ros.run.processes import log_of, node_process
+from cerfevpr_ros.run.program import run_as_program
 from cerfevpr_ros.soak.course import Nodes, course, run, stage_of
 from cerfevpr_ros.soak.hostile_maps import Fence
 from cerfevpr_ros.soak.kill_writers import survive
@@ -37,18 +36,8 @@ Watched: TypeAlias = tuple[Watch, list[tuple[float, float]]]  # and (begin, end)
 def main(arguments: list[str] | None = None) -> int:
     """0 flat and sound, 1 not, 2 a user's error, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(format='%(levelname)s: %(message)s')
     share_heaps()  # it is watched as the nodes are
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        return _run(options)
-    except CerfeVPRError as error:
-        STDERR.print(f'error: {error}', markup=False, soft_wrap=True)
-        return 2
-    except KeyboardInterrupt:
-        STDERR.print('interrupted; the nodes are stopped')
-        return 130
+    return run_as_program(lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
