@@ -16,6 +16,11 @@ def require_free(out: Path) -> None:
         raise MapError(f'{out} exists and is not empty; choose another --out, or use `map add`')
 
 
+def partial_of(out: Path) -> Path:
+    """Where a map is made meanwhile. The name is one that nobody else gives: it is removed."""
+    return out.with_name(f'.{out.name}.cerfevpr-partial')
+
+
 @contextmanager
 def appearing_whole(out: Path) -> Iterator[Path]:
     """A folder to make the map in, which then becomes `out`; after an error nothing is left.
@@ -24,7 +29,7 @@ def appearing_whole(out: Path) -> Iterator[Path]:
     """
     require_free(out)
     whole = out.resolve()  # `.` has no name of its own
-    partial = whole.with_name(f'{whole.name}.partial')
+    partial = partial_of(whole)
     shutil.rmtree(partial, ignore_errors=True)  # of one that was killed
     try:
         yield partial

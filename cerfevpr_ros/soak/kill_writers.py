@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from cerfevpr_core.map_changes.whole import partial_of
 from cerfevpr_core.place_map import Keyframe, PlaceMap
 from cerfevpr_ros.soak.killed_writer import MANIFEST, Change, planned, write
 
@@ -148,7 +149,7 @@ class _Killing:
                 number = len(self.expected.keyframes) + (change.kind == 'merge')  # one of `other`
                 if place_map.check() or len(place_map) != number:
                     self.failures.append(f'{change.folder} is not whole')
-        for left in (folder, folder.with_name(f'{folder.name}.partial')):
+        for left in (folder, partial_of(folder)):
             shutil.rmtree(left, ignore_errors=True)
 
 

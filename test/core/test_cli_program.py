@@ -15,6 +15,7 @@ from PIL import Image as PilImage
 from samples import picture
 
 from cerfevpr_core.cli import main
+from cerfevpr_core.map_changes.whole import partial_of
 
 pytestmark = pytest.mark.usefixtures('cache')
 
@@ -67,7 +68,7 @@ def test_a_build_that_is_interrupted_exits_with_130_and_leaves_nothing(tiny, tmp
     out = tmp_path / 'map'
     process = program('map', 'build', '--images', folder, '--out', out, *tiny)
     deadline = time.monotonic() + 60
-    while not (tmp_path / 'map.partial').exists() and process.poll() is None:
+    while not partial_of(tmp_path / 'map').exists() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)

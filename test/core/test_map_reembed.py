@@ -115,7 +115,7 @@ def test_a_thumbnail_that_is_damaged_is_named(old):
         connection.execute("UPDATE keyframes SET thumbnail = x'ff' WHERE id = 4")
     with pytest.raises(ImageError, match='the thumbnail of keyframe 4'):
         reembed_map(old, old.parent / 'new')
-    assert not (old.parent / 'new').exists() and not list(old.parent.glob('*.partial'))
+    assert not (old.parent / 'new').exists() and not list(old.parent.glob('.*partial'))
 
 
 def test_a_live_map_is_fitted_to_its_own_images(universal, tmp_path):

@@ -17,6 +17,7 @@ from cerfevpr_core.describer import Describer, evenly
 from cerfevpr_core.errors import CerfeVPRError, ConfigError, ImageError, MapError
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.images import read_image
+from cerfevpr_core.map_changes.whole import partial_of
 from cerfevpr_core.mapping import Extras, add_to_map, build_map
 from cerfevpr_core.place_map import PlaceMap
 
@@ -112,11 +113,21 @@ def test_an_interrupted_build_leaves_nothing(pictures, weights, tmp_path, method
 
 
 def test_a_build_goes_past_what_a_killed_one_left(pictures, weights, tmp_path):
-    left = tmp_path / 'map.partial'
+    left = partial_of(tmp_path / 'map')
     left.mkdir()
     (left / 'keyframes.sqlite').write_bytes(b'half')
     assert build_map(FolderFrames(pictures), tmp_path / 'map', tiny_config(weights)) == 8
     assert [f.name for f in tmp_path.iterdir()] == ['map']
+
+
+def test_a_build_leaves_alone_what_a_user_has_under_a_name_like_its_own(
+    pictures, weights, tmp_path
+):
+    own = tmp_path / 'map.partial'
+    own.mkdir()
+    (own / 'notes').write_text('mine')
+    build_map(FolderFrames(pictures), tmp_path / 'map', tiny_config(weights))
+    assert (own / 'notes').read_text() == 'mine'
 
 
 @pytest.mark.parametrize('method', ['grid', 'vlad'])

@@ -191,7 +191,7 @@ def test_a_run_that_ends_while_it_calibrates_leaves_no_map_that_the_next_one_tak
     with process:
         wait_until(lambda: list(out.glob('maps/*/index.faiss')), 'the map is built')
         process.end(signal.SIGKILL)
-    assert all(folder.suffix == '.partial' for folder in (out / 'maps').iterdir())
+    assert all(folder.name.endswith('.cerfevpr-partial') for folder in (out / 'maps').iterdir())
 
 
 def test_ctrl_c_in_the_middle_of_a_run_ends_the_nodes(long_run):

@@ -36,8 +36,8 @@ def write_traverse(
         raise ConfigError(f'unknown viewpoint {viewpoint}: choose one of {", ".join(VIEWPOINTS)}')
     if out.exists():
         raise ConfigError(f'{out} is there already: choose another folder, or remove it')
-    partial = out.with_name(out.name + '.partial')
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = out.with_name(f'.{out.name}.cerfevpr-partial')
+    shutil.rmtree(partial, ignore_errors=True)  # of one that was killed: nobody else names so
     (partial / 'depth' if depth else partial).mkdir(parents=True)
     lines = []
     for number in range(route.num_frames):
