@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,11 @@ log = logging.getLogger(__name__)
 
 _BATCH = 64  # keyframes a transaction
 _SAME = ('landmarks.selection', 'verification.mode', 'verification.detector')
+# Files that landmarks and keypoints were made with; another name may be of the same file.
+_FILES = {
+    'landmarks.weights': ('landmarks.selection', 'lln'),  # used where that is so
+    'verification.weights': ('verification.mode', 'always'),
+}
 
 
 def merge_maps(sources: Sequence[Path], out: Path, prefix: bool = False) -> int:
@@ -91,6 +97,26 @@ def _require_comparable(first: KeyframeStore, other: KeyframeStore) -> None:
                 f'the map at {other.folder} has {name} {theirs.settings.get(name)}, that at '
                 f'{first.folder} {ours.settings.get(name)}; build one of them again'
             )
+    for name, (user, value) in _FILES.items():
+        one, two = (str(m.settings.get(name) or '') for m in (ours, theirs))
+        if ours.settings.get(user) == value and not _same_weights(one, two):
+            raise MapError(
+                f'the map at {other.folder} was made with {name} {_named(two)}, that at '
+                f'{first.folder} with {_named(one)}, which are not known to be the same; '
+                + (help_ if name.startswith('landmarks') else 'build one of them again')
+            )
+
+
+def _same_weights(one: str, two: str) -> bool:
+    """Whether two settings name the same file, or files with the same content."""
+    if one == two:
+        return True
+    files = [Path(name).expanduser() for name in (one, two)]
+    return all(map(Path.is_file, files)) and filecmp.cmp(*files, shallow=False)
+
+
+def _named(file: str) -> str:
+    return file or 'the default weights'
 
 
 def _same_fit(ours: Manifest, theirs: Manifest) -> bool:

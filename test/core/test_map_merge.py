@@ -63,7 +63,7 @@ def test_a_merged_map_has_all_keyframes_with_all_that_was_kept(tmp_path):
         assert merged.search(expected[20].descriptors[0], 1)[0].name == expected[20].name
         assert merged.manifest.map_id != first.manifest.map_id
         assert merged.check() == [] and merged.derived.saved
-    assert not list(tmp_path.glob('*.partial'))
+    assert not list(tmp_path.glob('.*partial'))
 
 
 def test_an_external_id_in_two_maps_is_refused_or_gets_the_name_of_its_map(tmp_path):
@@ -107,6 +107,35 @@ def test_maps_that_cannot_be_compared_are_refused(tmp_path, other, expected):
     assert not (tmp_path / 'c').exists()
 
 
+def with_weights(file: Path | str) -> Manifest:
+    settings = SETTINGS | {'landmarks.selection': 'lln', 'landmarks.weights': str(file)}
+    return Manifest('model', settings, DIM)
+
+
+def test_landmarks_of_different_networks_are_not_merged(tmp_path):
+    for name, content in (('one', b'1'), ('copy', b'1'), ('two', b'2')):
+        (tmp_path / name).write_bytes(content)
+        made(tmp_path / f'map {name}', 3, len(name) + content[0], with_weights(tmp_path / name))
+    made(tmp_path / 'shipped', 3, 1, with_weights(''))
+    made(tmp_path / 'gone', 3, 2, with_weights(tmp_path / 'elsewhere'))
+    first = tmp_path / 'map one'
+    assert merge_maps([first, tmp_path / 'map copy'], tmp_path / 'c') == 4
+    for name in ('map two', 'shipped', 'gone'):
+        text = refused(merge_maps, [first, tmp_path / name], tmp_path / 'd')
+        assert f'{tmp_path / name} was made with landmarks.weights' in text
+        assert f'--like {first}' in text and not (tmp_path / 'd').exists()
+
+
+def test_keypoints_of_different_weights_are_not_merged(tmp_path):
+    kept = SETTINGS | {'verification.mode': 'always', 'verification.detector': 'xfeat'}
+    for number, file in enumerate(('', 'own.pt')):
+        manifest = Manifest('model', kept | {'verification.weights': file}, DIM)
+        made(tmp_path / f'{number}', 3, number + 1, manifest)
+    text = refused(merge_maps, [tmp_path / '0', tmp_path / '1'], tmp_path / 'c')
+    assert 'with verification.weights own.pt' in text and 'the default weights' in text
+    assert 'build one of them again' in text
+
+
 def test_a_merge_never_overwrites_and_never_takes_a_map_twice(tmp_path):
     for number, name in enumerate('abc'):
         made(tmp_path / name, 3, number + 1)
@@ -121,7 +150,7 @@ def test_a_damaged_map_is_not_merged(tmp_path):
         connection.execute("UPDATE local_features SET content = x'00' WHERE keyframe_id = 3")
     text = refused(merge_maps, [tmp_path / 'a', tmp_path / 'b'], tmp_path / 'c')
     assert 'keyframe 3 has changed since it was written' in text
-    assert not (tmp_path / 'c').exists() and not list(tmp_path.glob('*.partial'))
+    assert not (tmp_path / 'c').exists() and not list(tmp_path.glob('.*partial'))
 
 
 def test_calibrations_are_left_behind_and_that_is_said(tmp_path, caplog):
