@@ -8,6 +8,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,9 @@ from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 
 _NOT_UNIT = 1e-3  # what single precision and printed digits may do to a quaternion
 
-_CANDIDATE = (
-    'SELECT name, external_id, traverse, stamp_ns, x_m, y_m, z_m, qx, qy, qz, qw, '
-    'height_px, width_px FROM keyframes WHERE id = ?'
+_CANDIDATES = (
+    'SELECT id, name, external_id, traverse, stamp_ns, x_m, y_m, z_m, qx, qy, qz, qw, '
+    'height_px, width_px FROM keyframes '
 )
 
 
@@ -103,11 +104,13 @@ def candidate(
     connection: sqlite3.Connection, keyframe_id: int, similarity: float
 ) -> Candidate | None:
     """What is known of a keyframe; None where it was removed since the search."""
-    row = connection.execute(_CANDIDATE, (keyframe_id,)).fetchone()
-    if row is None:
-        return None
-    pose = None if row[4] is None else Pose(row[4:7], row[7:11])
-    return Candidate(keyframe_id, row[0], similarity, row[1], row[2], row[3], pose, row[11:13])
+    row = connection.execute(_CANDIDATES + 'WHERE id = ?', (keyframe_id,)).fetchone()
+    return None if row is None else _candidate(row, similarity)
+
+
+def all_candidates(connection: sqlite3.Connection) -> list[Candidate]:
+    """Every keyframe in the order they were added, with similarity 0."""
+    return [_candidate(row, 0.0) for row in connection.execute(_CANDIDATES + 'ORDER BY id')]
 
 
 def read_keyframe(connection: sqlite3.Connection, keyframe_id: int) -> Keyframe | None:
@@ -150,6 +153,11 @@ def camera_of(text: str | None) -> Camera | None:
         return None
     values = json.loads(text)
     return Camera(**values | {'distortion': tuple(values['distortion'])})
+
+
+def _candidate(row: tuple[Any, ...], similarity: float) -> Candidate:
+    pose = None if row[5] is None else Pose(row[5:8], row[8:12])
+    return Candidate(row[0], row[1], similarity, row[2], row[3], row[4], pose, row[12:14])
 
 
 def _shown(numbers: tuple[float, ...]) -> str:

@@ -32,6 +32,7 @@ from cerfevpr_core.place_map.database import (
 from cerfevpr_core.place_map.keyframes import Candidate, Keyframe
 from cerfevpr_core.place_map.manifest import Manifest
 from cerfevpr_core.place_map.rows import (
+    all_candidates,
     camera_of,
     candidate,
     insert,
@@ -252,8 +253,7 @@ class KeyframeStore:
     def everything(self) -> list[Candidate]:
         """All keyframes in the order they were added, with similarity 0: for lists and plots."""
         with self.using() as connection:
-            ids = connection.execute('SELECT id FROM keyframes ORDER BY id').fetchall()
-            return self.candidates((row[0], 0.0) for row in ids)
+            return all_candidates(connection)
 
     def problems(self) -> list[str]:
         """Every damage found, in words; empty for a sound file. Reads all of it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from cerfevpr_core.place_map import Candidate
 
@@ -26,9 +27,12 @@ class KeyframeTable:
         """In the order in which they were added to the map."""
         keyframes = list(keyframes)
         poses = np.full((len(keyframes), 4, 4), np.nan)
-        for row, keyframe in enumerate(keyframes):
-            if keyframe.pose is not None:
-                poses[row] = keyframe.pose.matrix()
+        known = {row: k.pose for row, k in enumerate(keyframes) if k.pose is not None}
+        if known:  # all at once: a live map is read anew with each keyframe
+            rows, all_ = list(known), list(known.values())
+            poses[rows] = np.eye(4)
+            poses[rows, :3, :3] = Rotation.from_quat([p.quaternion for p in all_]).as_matrix()
+            poses[rows, :3, 3] = [p.position_m for p in all_]
         ids = np.array([k.keyframe_id for k in keyframes], np.int64)
         return KeyframeTable(ids, np.array([k.traverse for k in keyframes], np.str_), poses)
 

@@ -10,8 +10,9 @@ import pytest
 from samples import unit_vectors
 
 from cerfevpr_core.config import SequenceConfig
+from cerfevpr_core.geometry import Pose
 from cerfevpr_core.place_map import Keyframe, Manifest, PlaceMap
-from cerfevpr_core.sequence import SequenceFilter
+from cerfevpr_core.sequence import KeyframeTable, SequenceFilter
 
 DIM, SIZE = 32, 60
 
@@ -146,3 +147,21 @@ def test_a_map_emptied_between_two_looks_at_it_says_nothing(place_map, places) -
     sequence = SequenceFilter(SequenceConfig(), place_map)
     place_map.remove(range(1, SIZE + 1))
     assert np.isnan(sequence._similarities(places[0])).all()
+
+
+def test_a_table_has_the_poses_of_its_keyframes_and_none_where_there_is_none(tmp_path) -> None:
+    turns = unit_vectors(6, 4, seed=5).astype(float)
+    poses = [Pose((float(n), 2.0, -n / 3), tuple(turn)) for n, turn in enumerate(turns)]
+    given = [*poses[:3], None, *poses[3:]]
+    with PlaceMap.create(tmp_path / 'map', Manifest('model', {'method': 'grid'}, DIM)) as made:
+        vectors = unit_vectors(len(given), DIM)
+        made.add(
+            Keyframe(f'{n}', v[None], pose=p)
+            for n, (v, p) in enumerate(zip(vectors, given, strict=True))
+        )
+        everything = made.store.everything()
+        assert everything == made.store.candidates((c.keyframe_id, 0.0) for c in everything)
+        table = KeyframeTable.of(everything)
+    assert table.has_pose.tolist() == [pose is not None for pose in given]
+    expected = np.stack([pose.matrix() for pose in poses])
+    np.testing.assert_allclose(table.poses[table.has_pose], expected, atol=1e-6)
