@@ -28,6 +28,8 @@ class DerivedIndex:
         self.version = store.data_version()
         self.generation = store.generation()
         self.traverse_of: dict[int, str] = {}
+        self._once_known: set[str] = set()  # traverses, also those that are gone
+        self._missed: set[str] = set()  # of these, those that a search was told of
         self._chosen: tuple[tuple[str, ...], str, NDArray[np.int64]] | None = None
         saved = VectorIndex.load(store.folder, self.generation, kind)
         self.saved = saved is not None
@@ -125,17 +127,35 @@ class DerivedIndex:
             self.index = self._built()
 
     def _ids_of(self, traverses: tuple[str, ...]) -> NDArray[np.int64]:
-        """Of the keyframes of some traverses, ascending. Raises MapError for an unknown one."""
+        """Of the keyframes of some traverses, ascending.
+
+        Raises MapError for one that never was; one whose keyframes were all removed has none.
+        """
         if self._chosen is None or self._chosen[:2] != (traverses, self.generation):
-            self.require_traverses(traverses)
+            names = self.names()
+            self.require_traverses([t for t in traverses if t not in self._once_known])
+            self._say_what_is_gone(set(traverses) - set(names))
             ids = [i for i, name in sorted(self.traverse_of.items()) if name in traverses]
             self._chosen = traverses, self.generation, np.array(ids, np.int64)
         return self._chosen[2]
 
+    def _say_what_is_gone(self, gone: set[str]) -> None:
+        """Once: the search goes on among the others, and finds nothing where all are gone."""
+        for name in sorted(gone - self._missed):
+            log.warning(
+                'the map at %s has no keyframe of the traverse %r any more; only the other '
+                'names in map.traverses are searched now',
+                self.store.folder,
+                name,
+            )
+        self._missed = gone
+
     def _read_traverses(self) -> None:
         """Of keyframes that came since the last time."""
         last = max(self.traverse_of, default=0)
-        self.traverse_of.update(self.store.traverses(above_id=last))
+        new = self.store.traverses(above_id=last)
+        self.traverse_of.update(new)
+        self._once_known.update(name for _, name in new)
 
     def _built(self) -> VectorIndex:
         ids, vectors = self.store.vectors()

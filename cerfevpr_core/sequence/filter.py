@@ -90,7 +90,7 @@ class KeyframeFilter:
         _, new_rows, old_rows = np.intersect1d(
             self.table.ids, old.table.ids, assume_unique=True, return_indices=True
         )
-        jump = self.config.jump * float(old.state.sum()) / self.state.size
+        jump = self.config.jump * float(old.state.sum()) / max(self.state.size, 1)
         self.state[:] = jump
         self.state[:, new_rows] += old.state[:, old_rows]
         self.nowhere = max(old.nowhere, 1e-9)

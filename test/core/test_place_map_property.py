@@ -54,6 +54,7 @@ class MapAgainstDict(RuleBasedStateMachine):
         self.open = [PlaceMap.open(self.folder / 'map', self.kind) for _ in range(2)]
         self.known: dict[int, Known] = {}
         self.last_id, self.calibration, self.since = 0, None, 0
+        self.seen: list[set[str]] = [set(), set()]  # traverses that each opening knew once
 
     def teardown(self) -> None:
         for place_map in self.open:
@@ -114,7 +115,8 @@ class MapAgainstDict(RuleBasedStateMachine):
         place_map = self.open[who]
         there = {known.traverse for known in self.known.values()}
         assert set(place_map.traverses()) == there
-        if names - there:
+        self.seen[who] |= there
+        if names - self.seen[who]:  # else it has vanished, and the others are searched
             assert 'has no traverse' in refused(place_map.search, VECTORS[row], 5, sorted(names))
         elif names:
             found = place_map.search(VECTORS[row], 5, sorted(names))
@@ -151,6 +153,7 @@ class MapAgainstDict(RuleBasedStateMachine):
         place_map = self.open[who]
         place_map.close() if clean else place_map.store.close()  # as after a kill
         self.open[who] = PlaceMap.open(self.folder / 'map', self.kind)
+        self.seen[who] = set()
 
     @rule(who=who)
     def save(self, who):

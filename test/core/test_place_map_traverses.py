@@ -39,8 +39,33 @@ def test_an_unknown_traverse_is_refused_with_those_there_are(tmp_path):
         assert "has no traverse 'dusk'; it has 'day'" in text and 'map.traverses' in text
         place_map.add(keyframes(unit_vectors(1), traverse='dusk'))
         assert len(place_map.search(unit_vectors(1)[0], 9, ['day', 'dusk'])) == 4
-        place_map.remove([4])
-        assert 'no traverse' in refused(place_map.search, unit_vectors(1)[0], 3, ['dusk'])
+        with PlaceMap.open(place_map.folder) as other:
+            assert 'no traverse' in refused(other.search, unit_vectors(1)[0], 3, ['night'])
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_traverse_that_vanishes_is_said_once_and_the_others_are_searched(tmp_path, kind, caplog):
+    vectors, query = unit_vectors(9), unit_vectors(1, seed=5)[0]
+    with created(tmp_path / 'map', kind) as place_map, PlaceMap.open(place_map.folder) as writer:
+        for start, name in ((0, 'day'), (3, 'night'), (6, 'dusk')):
+            writer.add(keyframes(vectors[start : start + 3], traverse=name))
+
+        def found(*names: str) -> set[int]:
+            return {c.keyframe_id for c in place_map.search(query, 9, names)}
+
+        assert found('day', 'night') == {1, 2, 3, 4, 5, 6}
+        writer.remove([4, 5, 6])
+        assert found('day', 'night') == found('day', 'night') == {1, 2, 3}
+        assert caplog.text.count("no keyframe of the traverse 'night' any more") == 1
+        assert found('night') == set()  # never those that were not asked for
+        refused(place_map.require_traverses, ['night'])  # a new choice is checked
+        writer.add(keyframes(vectors[:1], traverse='night'))
+        assert found('night') == {10}
+        writer.remove([10])
+        assert found('night') == set()
+        assert caplog.text.count("'night' any more") == 2
+        with PlaceMap.open(place_map.folder) as fresh:
+            assert "no traverse 'night'" in refused(fresh.search, query, 9, ['night'])
 
 
 def test_a_keyframe_of_another_traverse_with_many_descriptors_hides_none(tmp_path):

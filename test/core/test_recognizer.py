@@ -204,6 +204,22 @@ def test_only_the_traverses_of_the_settings_are_searched(tmp_path, pictures, wei
         PlaceRecognizer.load(tmp_path / 'map', overrides={'map.traverses': ['dusk']})
 
 
+def test_where_all_chosen_traverses_vanish_every_image_is_unknown(tmp_path, pictures, weights):
+    config = tiny_config(weights)
+    build_map(FolderFrames(pictures), tmp_path / 'map', config, Extras('day'))
+    with PlaceMap.open(tmp_path / 'map') as place_map:
+        describer = matching_describer(config, place_map)
+        add_to_map(place_map, describer, FolderFrames(pictures), config, Extras('night'))
+        recognizer = PlaceRecognizer.load(tmp_path / 'map', overrides={'map.traverses': ['day']})
+        sequence = recognizer.sequence()
+        assert recognizer.recognize(picture(2), sequence=sequence).candidates
+        place_map.remove(range(1, 9))
+        for each in (sequence, None, recognizer.sequence()):
+            found = recognizer.recognize(picture(2), sequence=each)
+            assert (found.decision, found.candidates) == (Decision.UNKNOWN, [])
+        recognizer.close()
+
+
 def test_a_map_that_is_refused_is_closed_again(small_map):
     def opened() -> list[str]:
         return [f for f in map(os.path.realpath, Path('/proc/self/fd').iterdir()) if small in f]
