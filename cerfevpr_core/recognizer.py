@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cerfevpr_core.calibration.in_use import CalibrationInUse
 from cerfevpr_core.config import Config, load_config
 from cerfevpr_core.decision import Decider, Decision
 from cerfevpr_core.describer import Describer
@@ -67,9 +68,11 @@ class PlaceRecognizer:
         kept = place_map.manifest.settings.get('verification.mode', 'never')
         verifies = config.verification.mode != 'never' and kept == 'always'
         self.relocalizer = Relocalizer(config.verification, place_map) if verifies else None
-        self.decider = decider or Decider.of_map(
-            config.decision, config.map.min_similarity, place_map
-        )
+        self._decider = decider
+        self.calibration: CalibrationInUse | None = None
+        if decider is None:
+            least = config.map.min_similarity
+            self.calibration = CalibrationInUse(config.decision, least, place_map)
 
     @staticmethod
     def load(
@@ -141,6 +144,14 @@ class PlaceRecognizer:
             found.pose_reason,
             nowhere,
         )
+
+    @property
+    def decider(self) -> Decider:
+        """The one that was given, or by the calibration that the map has now."""
+        if self.calibration is not None:
+            return self.calibration.decider()
+        assert self._decider is not None
+        return self._decider
 
     def _believed(self, found: Relocalized) -> Relocalized:
         """Without a pose that the calibration holds for another place's."""

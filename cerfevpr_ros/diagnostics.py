@@ -140,6 +140,16 @@ def about_map(recognizer: PlaceRecognizer, camera: Camera | None) -> dict[str, s
         calibration = 'known' if camera.width_px else 'unusable, see the log'
     return {
         **about_keyframes(place_map),
+        **_about_calibration(recognizer),
         'map keeps keypoints': 'yes' if recognizer.relocalizer is not None else 'no: no poses',
         'camera_info': calibration,
     }
+
+
+def _about_calibration(recognizer: PlaceRecognizer) -> dict[str, str]:
+    if recognizer.calibration is None:
+        return {}
+    try:
+        return {'calibration of probabilities': recognizer.calibration.in_words()}
+    except MapError as error:
+        return {MAP_PROBLEM: str(error)}

@@ -107,7 +107,7 @@ def _info(options: argparse.Namespace) -> None:
         'fitted': _fit(manifest),
         'landmarks': manifest.settings['landmarks.selection'],
         'keypoints': _keypoints(manifest.settings),
-        'calibration': _calibration(calibrated),
+        'calibration': calibration.in_words(calibrated),
         'fingerprint': manifest.fingerprint,
         'size': f'{size_mb:.1f} MB',
     }
@@ -121,12 +121,6 @@ def _fit(manifest: Manifest) -> str:
     if manifest.settings.get(FIT) == UNIVERSAL:
         return 'on other places (`map reembed` fits to the images of the map)'
     return 'to the images of the map'
-
-
-def _calibration(age: int | None) -> str:
-    if age is None:
-        return 'none'
-    return f'{age} keyframes added or removed since' if age else 'of the map as it is'
 
 
 def _keypoints(settings: Mapping[str, Any]) -> str:

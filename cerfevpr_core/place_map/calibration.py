@@ -31,6 +31,13 @@ def write(store: KeyframeStore, content: bytes) -> None:
         store.put_notes({_CONTENT: content, _STATE: json.dumps(state)})
 
 
+def in_words(age: int | None) -> str:
+    """How well a calibration of some age fits its map; None: there is none."""
+    if age is None:
+        return 'none'
+    return f'{age} keyframes added or removed since' if age else 'of the map as it is'
+
+
 def age(store: KeyframeStore) -> int | None:
     """How many keyframes were added or removed since; None where there is no calibration.
 

@@ -78,8 +78,8 @@ class PlaceMap:
     ) -> list[Candidate]:
         """The keyframes most similar to a descriptor (E,), best first, of all that are there now.
 
-        Of the named traverses alone, if any are named. Raises MapError for an unknown one, and
-        MapGoneError if the map was removed or replaced.
+        Of the named traverses alone, if any are named; one that has vanished since has none.
+        Raises MapError for an unknown one, and MapGoneError if the map was removed or replaced.
         """
         descriptor = np.asarray(descriptor, np.float32)
         for _ in range(_TRIES):
@@ -99,6 +99,11 @@ class PlaceMap:
     def generation(self) -> str:
         """The state of the keyframes that searches see: another one after every change."""
         return self.derived.generation
+
+    @property
+    def version(self) -> int:
+        """Another number after another program wrote anything, as the last search saw it."""
+        return self.derived.version
 
     def find(self, external_id: str) -> int | None:
         """The keyframe that a SLAM system knows by this id, or None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 
 import pytest
@@ -19,9 +20,12 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from visualization_msgs.msg import MarkerArray
 
+from cerfevpr_core.calibration.model import Calibration, Logistic
+from cerfevpr_core.calibration.same_place import SamePlace
 from cerfevpr_core.data.drawn_route import DEFAULT_CAMERA, DrawnRoute
 from cerfevpr_core.keyframe_maker import Shot
 from cerfevpr_core.live_map import LiveMapper
+from cerfevpr_core.place_map import PlaceMap
 from cerfevpr_core.place_map.store import KeyframeStore
 from cerfevpr_msgs.srv import LoadMap, Localize, SaveMap
 
@@ -96,6 +100,43 @@ def test_the_traverses_that_are_searched_may_change_while_it_runs(running, stree
     assert 'even' in choose('night')  # refused, naming those that there are
     assert choose('even', 'odd') == ''
     assert len(camera.answer(camera.send(street[1].image)).matches) == 4
+
+
+def test_a_traverse_that_vanishes_is_told_and_the_others_answer(client, street, tmp_path):
+    make_map(tmp_path / 'map', street[:4])
+    parameters = {'map.path': str(tmp_path / 'map'), 'map.traverses': ['even', 'odd']}
+    with node('localizer', tmp_path, 'fewer', parameters) as process:
+        camera = Camera(client, 'fewer', process)
+        camera.warm_up(street[0].image)
+        with PlaceMap.open(tmp_path / 'map') as place_map:
+            place_map.remove([place_map.find('1'), place_map.find('3')])
+            found = camera.answer(camera.send(street[1].image)).matches
+            assert {m.traverse for m in found} == {'even'} and len(found) == 2
+            process.says("no keyframe of the traverse 'odd' any more")
+            place_map.remove([place_map.find('0'), place_map.find('2')])
+            assert not camera.answer(camera.send(street[1].image)).matches
+
+
+def test_a_map_that_is_calibrated_meanwhile_answers_with_probabilities(client, street, tmp_path):
+    make_map(tmp_path / 'map', street[:4])
+    with node('localizer', tmp_path, 'surer', {'map.path': str(tmp_path / 'map')}) as process:
+        camera = Camera(client, 'surer', process)
+        heard = client.hears(DiagnosticArray, '/diagnostics')
+
+        def told() -> str:
+            found = [s for m in list(heard) for s in m.status if s.name.startswith('surer/')]
+            values = {v.key: v.value for v in found[-1].values} if found else {}
+            return values.get('calibration of probabilities', '')
+
+        camera.warm_up(street[0].image)
+        assert math.isnan(camera.answer(camera.send(street[1].image)).matches[0].probability)
+        wait_until(lambda: told() == 'none', 'the diagnostics know of no calibration')
+        model = Logistic(('similarity',), (0.0,), (1.0,), (0.0,), 0.0, 0.97, 0.97)
+        with PlaceMap.open(tmp_path / 'map') as place_map:
+            place_map.set_calibration(Calibration(SamePlace(), (model,), 100).to_bytes())
+        answer = camera.answer(camera.send(street[1].image))
+        assert answer.matches[0].probability == pytest.approx(0.97)
+        wait_until(lambda: told() == 'of the map as it is', 'the diagnostics know of it')
 
 
 @pytest.mark.parametrize('path', ['broken', 'nothing', '/etc', '../x', '', 'x' * 10_000_000])
