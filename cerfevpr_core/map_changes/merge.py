@@ -111,8 +111,8 @@ def _same_weights(one: str, two: str) -> bool:
     """Whether two settings name the same file, or files with the same content."""
     if one == two:
         return True
-    files = [Path(name).expanduser() for name in (one, two)]
-    return all(map(Path.is_file, files)) and filecmp.cmp(*files, shallow=False)
+    first, second = Path(one).expanduser(), Path(two).expanduser()
+    return first.is_file() and second.is_file() and filecmp.cmp(first, second, shallow=False)
 
 
 def _named(file: str) -> str:
