@@ -17,55 +17,68 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 
+TRUE_OR_FALSE = ['true', 'false']
+
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments first, then the node, which needs their values."""
+    arguments = [*_of_the_map(), *_of_poses(), *_of_the_node()]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_mapper)])
+
+
+def _of_the_map():
+    return [
+        DeclareLaunchArgument('map', description='folder of the map; made if it is missing'),
+        DeclareLaunchArgument('traverse', default_value='', description='as day, 2026-03-01'),
+        DeclareLaunchArgument('image', default_value='/camera/image_raw'),
+        DeclareLaunchArgument(
+            'camera_info',
+            default_value='',
+            description='empty: camera_info beside the image topic, as image_transport has it',
+        ),
+        DeclareLaunchArgument('depth', default_value='', description='16UC1 or 32FC1 topic'),
+    ]
+
+
+def _of_poses():
+    return [
+        DeclareLaunchArgument('odom', default_value='', description='nav_msgs/Odometry topic'),
+        DeclareLaunchArgument('pose', default_value='', description='topic of pose_type'),
+        DeclareLaunchArgument(
+            'pose_type',
+            default_value='pose',
+            choices=['pose', 'pose_with_covariance'],
+            description='PoseStamped or PoseWithCovarianceStamped',
+        ),
+        DeclareLaunchArgument(
+            'camera_in_base',
+            default_value='',
+            description='x y z qx qy qz qw; empty: the poses are of the camera',
+        ),
+        DeclareLaunchArgument(
+            'camera_frame',
+            default_value='',
+            description='instead of camera_in_base: the frame of the camera in tf',
+        ),
+        DeclareLaunchArgument('base_frame', default_value='base_link'),
+    ]
+
+
+def _of_the_node():
     default_params = PathJoinSubstitution(
         [FindPackageShare('cerfevpr_ros'), 'config', 'mapper.yaml']
     )
-    true_or_false = ['true', 'false']
-    return LaunchDescription(
-        [
-            DeclareLaunchArgument('map', description='folder of the map; made if it is missing'),
-            DeclareLaunchArgument('traverse', default_value='', description='as day, 2026-03-01'),
-            DeclareLaunchArgument('image', default_value='/camera/image_raw'),
-            DeclareLaunchArgument(
-                'camera_info',
-                default_value='',
-                description='empty: camera_info beside the image topic, as image_transport has it',
-            ),
-            DeclareLaunchArgument('odom', default_value='', description='nav_msgs/Odometry topic'),
-            DeclareLaunchArgument('pose', default_value='', description='topic of pose_type'),
-            DeclareLaunchArgument(
-                'pose_type',
-                default_value='pose',
-                choices=['pose', 'pose_with_covariance'],
-                description='PoseStamped or PoseWithCovarianceStamped',
-            ),
-            DeclareLaunchArgument(
-                'camera_in_base',
-                default_value='',
-                description='x y z qx qy qz qw; empty: the poses are of the camera',
-            ),
-            DeclareLaunchArgument(
-                'camera_frame',
-                default_value='',
-                description='instead of camera_in_base: the frame of the camera in tf',
-            ),
-            DeclareLaunchArgument('base_frame', default_value='base_link'),
-            DeclareLaunchArgument('depth', default_value='', description='16UC1 or 32FC1 topic'),
-            DeclareLaunchArgument('params_file', default_value=default_params),
-            DeclareLaunchArgument('namespace', default_value=''),
-            DeclareLaunchArgument('use_sim_time', default_value='false', choices=true_or_false),
-            DeclareLaunchArgument(
-                'autostart',
-                default_value='true',
-                choices=true_or_false,
-                description='false: a lifecycle manager configures and activates the node',
-            ),
-            OpaqueFunction(function=_mapper),
-        ]
-    )
+    return [
+        DeclareLaunchArgument('params_file', default_value=default_params),
+        DeclareLaunchArgument('namespace', default_value=''),
+        DeclareLaunchArgument('use_sim_time', default_value='false', choices=TRUE_OR_FALSE),
+        DeclareLaunchArgument(
+            'autostart',
+            default_value='true',
+            choices=TRUE_OR_FALSE,
+            description='false: a lifecycle manager configures and activates the node',
+        ),
+    ]
 
 
 def _mapper(context, *args, **kwargs):
@@ -76,10 +89,22 @@ def _mapper(context, *args, **kwargs):
         raise RuntimeError(f'params_file:={given("params_file")} does not exist')
     if given('odom') and given('pose'):
         raise RuntimeError('give odom:=TOPIC or pose:=TOPIC, not both')
+    node = LifecycleNode(
+        package='cerfevpr_ros',
+        executable='mapper',
+        name='mapper',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[given('params_file'), _parameters(given)],
+        remappings=list(_topics(given).items()),
+        output='screen',
+    )
+    ended = OnProcessExit(target_action=node, on_exit=_complain)
+    return [RegisterEventHandler(ended), node]
+
+
+def _parameters(given):
+    """Typed, or a map called 007 would arrive as a number."""
     source = 'odom' if given('odom') else given('pose_type') if given('pose') else 'none'
-    image = given('image')
-    camera_info = given('camera_info') or ''.join(image.rpartition('/')[:2]) + 'camera_info'
-    # Typed, or a map called 007 would arrive as a number.
     own = {
         'map.path': ParameterValue(LaunchConfiguration('map'), value_type=str),
         'traverse': ParameterValue(LaunchConfiguration('traverse'), value_type=str),
@@ -93,25 +118,20 @@ def _mapper(context, *args, **kwargs):
             own[name] = ParameterValue(given(name), value_type=str)
     if given('camera_frame'):
         own['base_frame'] = ParameterValue(given('base_frame'), value_type=str)
-    topics = {
+    return own
+
+
+def _topics(given):
+    image = given('image')
+    beside_it = ''.join(image.rpartition('/')[:2]) + 'camera_info'
+    return {
         'image': image,
         'image/compressed': f'{image}/compressed',
-        'camera_info': camera_info,
+        'camera_info': given('camera_info') or beside_it,
         'odom': given('odom') or 'odom',
         'pose': given('pose') or 'pose',
         'depth': given('depth') or 'depth',
     }
-    node = LifecycleNode(
-        package='cerfevpr_ros',
-        executable='mapper',
-        name='mapper',
-        namespace=LaunchConfiguration('namespace'),
-        parameters=[given('params_file'), own],
-        remappings=list(topics.items()),
-        output='screen',
-    )
-    ended = OnProcessExit(target_action=node, on_exit=_complain)
-    return [RegisterEventHandler(ended), node]
 
 
 def _complain(event, context):

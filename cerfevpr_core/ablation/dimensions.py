@@ -90,19 +90,13 @@ def compare_sizes(
         _fitted(describer, files)
     versions = _versions(describer, sizes, None if by_map else len(files))
     protocol = protocol_of('dimensions', describer.config, versions, places, traverses)
-    if by_map:
-        protocol |= {'places': 'nothing', 'fitted': "on each traverse's database"}
-    else:
-        protocol['fitted'] = f"on {len(files)} of the places' images"
+    protocol |= _fitted_on(None if by_map else len(files))
     protocol['model_fingerprint'] = describer.fingerprint
     record = Record(out, protocol, command)
     if all(row.name in record for row in versions.rows):
         return record
     start_s = time.monotonic()
-    largest = max(row.differs.get('size', 1) for row in versions.rows)
-    cut: Cut = leading
-    if not by_map:
-        cut = fit_pca(_describe_places(describer, files, watch), largest).cut
+    cut = leading if by_map else _principal(describer, files, versions, watch)
     described = [
         _describe(_fitted(Describer(config), t.database) if by_map else describer, t, watch)
         for t in traverses
@@ -113,6 +107,20 @@ def compare_sizes(
         spent_s = round(time.monotonic() - start_s, 1)
         record.add(row, found, descriptor_dim=size or _whole(describer), answer_s=spent_s)
     return record
+
+
+def _principal(
+    describer: Describer, files: Sequence[Path], versions: Versions, watch: Watch
+) -> Cut:
+    largest = max(row.differs.get('size', 1) for row in versions.rows)
+    return fit_pca(_describe_places(describer, files, watch), largest).cut
+
+
+def _fitted_on(num_images: int | None) -> dict[str, str]:
+    """What the protocol says of the fit on so many of the places' images; None: on each map."""
+    if num_images is None:
+        return {'places': 'nothing', 'fitted': "on each traverse's database"}
+    return {'fitted': f"on {num_images} of the places' images"}
 
 
 def _whole(describer: Describer) -> int:

@@ -87,39 +87,46 @@ def report_from_localization(
     Their true places are known by a tolerance alone: right is a keyframe whose number, the last
     one of its name, differs by at most that.
     """
-    place_map = recognizer.place_map
-    keyframes = place_map.store.everything()
-    row_of = {k.keyframe_id: row for row, k in enumerate(keyframes)}
+    keyframes = recognizer.place_map.store.everything()
     found = [answer.recognition for answer in answers]
-    firsts = [r.candidates[0].keyframe_id if r.candidates else -1 for r in found]
-    accepted = [i if r.decision else -1 for i, r in zip(firsts, found, strict=True)]
-    matched = np.array([row_of.get(i, -1) for i in accepted], np.int64)
-    stages = dict.fromkeys(stage for r in found for stage in r.stage_ms)
-    shown = evenly(len(answers), MAX_PAIRS)
     right = [right_by_number(answer, tolerance) for answer in answers]
-    pairs = [_pair(recognizer, answers[i], right[i]) for i in shown]
+    pairs = [_pair(recognizer, answers[i], right[i]) for i in evenly(len(answers), MAX_PAIRS)]
     told = _NO_TRUTH if tolerance is None else _shown(pairs, right)
-    note = f'{len(shown)} of {len(answers)} images, each beside its first candidate. {told}'
+    note = f'{len(pairs)} of {len(answers)} images, each beside its first candidate. {told}'
     total_ms = [sum(r.stage_ms.values()) for r in found]
     return Report(
         'Place recognition: localization',
-        subtitle or f'{len(answers)} images in a map of {len(row_of):,} keyframes',
-        _localization_numbers(found, len(row_of), total_ms),
+        subtitle or f'{len(answers)} images in a map of {len(keyframes):,} keyframes',
+        _localization_numbers(found, len(keyframes), total_ms),
         pairs=pairs,
         pairs_note=note,
-        route=Route(matched, right, len(row_of), _xy_m(keyframes)),
-        stage_ms={s: [r.stage_ms[s] for r in found if s in r.stage_ms] for s in stages},
+        route=Route(_matched(found, keyframes), right, len(keyframes), _xy_m(keyframes)),
+        stage_ms=_stage_ms(found),
         latency_ms=total_ms,
-        facts=[
-            ('model fingerprint', recognizer.describer.fingerprint),
-            ('map id', place_map.manifest.map_id),
-            *facts,
-            *environment_facts(),
-        ],
+        facts=[*_identity(recognizer), *facts, *environment_facts()],
         settings=settings or {},
         command=command,
         reliability={} if tolerance is None else {'these images': _reliability(found, right)},
     )
+
+
+def _matched(found: Sequence[Recognition], keyframes: Sequence[Candidate]) -> NDArray[np.int64]:
+    """The row of the keyframe that each image was decided to show, -1 for none."""
+    row_of = {k.keyframe_id: row for row, k in enumerate(keyframes)}
+    rows = [row_of.get(r.candidates[0].keyframe_id, -1) if r.decision else -1 for r in found]
+    return np.array(rows, np.int64)
+
+
+def _identity(recognizer: PlaceRecognizer) -> list[tuple[str, str]]:
+    return [
+        ('model fingerprint', recognizer.describer.fingerprint),
+        ('map id', recognizer.place_map.manifest.map_id),
+    ]
+
+
+def _stage_ms(found: Sequence[Recognition]) -> dict[str, list[float]]:
+    stages = dict.fromkeys(stage for r in found for stage in r.stage_ms)
+    return {s: [r.stage_ms[s] for r in found if s in r.stage_ms] for s in stages}
 
 
 def right_by_number(answer: Answer, tolerance: int | None) -> bool | None:

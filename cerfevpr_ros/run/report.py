@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +31,12 @@ def write_run_report(job: Job, answers: Answers, folder: Path, file: Path, comma
     """
     recognizer = PlaceRecognizer.load(folder)
     ids, vectors = recognizer.place_map.store.vectors()
-    belief = recognizer.sequence()
-    descriptors: dict[str, Descriptor] = {}
-    pictures: dict[str, bytes] = {}
-    firsts_of_core: dict[str, int] = {}
-    for frame in track(job.query_frames, 'describing the queries for the report', job.num_queries):
-        view = recognizer.describe(frame.image)
-        descriptors[frame.name] = view.descriptor
-        firsts_of_core[frame.name] = recognizer.rank(view, 1, belief)[0].keyframe_id
-        pictures[frame.name] = jpeg_of(frame.image)
-    lines = [line for line in answers.lines if line['image'] in descriptors]
-    similarity = np.array([vectors @ descriptors[line['image']] for line in lines])
+    asked = {query.name: query for query in _ask_again(job, recognizer)}
+    pictures = {name: query.picture for name, query in asked.items()}
+    lines = [line for line in answers.lines if line['image'] in asked]
+    similarity = np.array([vectors @ asked[line['image']].descriptor for line in lines])
     firsts = [line['keyframe_ids'][0] if line.get('keyframe_ids') else -1 for line in lines]
-    agreeing = sum(firsts_of_core[e['image']] == i for e, i in zip(lines, firsts, strict=True))
+    agreeing = sum(asked[e['image']].first == i for e, i in zip(lines, firsts, strict=True))
     report = Report(
         'Place recognition: a run through the ROS 2 nodes',
         job.title,
@@ -67,6 +62,24 @@ def write_run_report(job: Job, answers: Answers, folder: Path, file: Path, comma
     write_match_sheet(shown, file.with_name('matches.png'))
     recognizer.close()
     return agreeing
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A query asked in this process: its descriptor (E,), a small jpeg, the first keyframe."""
+
+    name: str
+    descriptor: Descriptor
+    picture: bytes
+    first: int
+
+
+def _ask_again(job: Job, recognizer: PlaceRecognizer) -> Iterator[_Asked]:
+    belief = recognizer.sequence()
+    for frame in track(job.query_frames, 'describing the queries for the report', job.num_queries):
+        view = recognizer.describe(frame.image)
+        first = recognizer.rank(view, 1, belief)[0].keyframe_id
+        yield _Asked(frame.name, view.descriptor, jpeg_of(frame.image), first)
 
 
 def _numbers(answers: Answers) -> list[tuple[str, str, str]]:
