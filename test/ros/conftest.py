@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def ros(tmp_path_factory):
         for name, value in ros_environment(tmp_path_factory.mktemp('ros_log')).items():
             patch.setenv(name, value)
         yield
+
+
+@pytest.fixture
+def tf2_stand_in(monkeypatch) -> None:
+    """Nodes that a test starts take the stand-in for tf2_ros, also beside a real one."""
+    path = [str(Path(__file__).parent / 'tf2_stand_in'), os.environ.get('PYTHONPATH', '')]
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(path).rstrip(os.pathsep))
 
 
 @pytest.fixture(scope='session')

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,8 +21,6 @@ from cerfevpr_core.geometry import Pose
 from cerfevpr_ros.conversions import ns_to_stamp, pose_from_msg
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
-
-HAS_TF2 = importlib.util.find_spec('tf2_ros') is not None
 
 
 @pytest.fixture(scope='module')
@@ -78,11 +73,9 @@ def test_odometry_of_the_base_becomes_the_camera_between_two_messages(client, se
     looks_along_y_and_stands_at(pose, (10.1, 0.3, 1.0))
 
 
-@pytest.mark.skipif(HAS_TF2, reason='the stand-in for tf2 is for machines that have none')
-def test_tf_may_say_where_the_camera_is(client, seen, tmp_path, monkeypatch):
+@pytest.mark.usefixtures('tf2_stand_in')
+def test_tf_may_say_where_the_camera_is(client, seen, tmp_path):
     """The stand-in has it 0.3 m before, 0.1 m left of and 1 m above the base."""
-    path = [str(Path(__file__).parent / 'tf2_stand_in'), os.environ.get('PYTHONPATH', '')]
-    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(path).rstrip(os.pathsep))
     mounting = {'camera_frame': 'front_camera'}
     pose = camera_by_odometry(client, seen, tmp_path, 'tf_wheels', mounting)
     looks_along_y_and_stands_at(pose, (10.0, 0.3, 1.0))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,13 +228,12 @@ def test_it_says_what_is_wrong_and_does_not_start(ros, tmp_path):
 
 
 @pytest.fixture
-def transforms(monkeypatch):
+def transforms(request):
     """Type and topic of broadcast transforms: tf2's, or a stand-in's where there is no tf2."""
     try:
         import tf2_ros  # noqa: F401
     except ImportError:
-        path = [str(Path(__file__).parent / 'tf2_stand_in'), os.environ.get('PYTHONPATH', '')]
-        monkeypatch.setenv('PYTHONPATH', os.pathsep.join(path).rstrip(os.pathsep))
+        request.getfixturevalue('tf2_stand_in')
         return TransformStamped, '/tf/tf_stand_in'
     from tf2_msgs.msg import TFMessage
 
@@ -262,14 +259,12 @@ def test_map_to_odom_is_published_once_verified_poses_agree(client, tmp_path, tr
         assert (at.x, at.y) == pytest.approx((10, 3), abs=1e-3)
 
 
-def test_the_camera_is_looked_up_in_tf(client, tmp_path, transforms):
-    if transforms[0] is not TransformStamped:
-        pytest.skip('the stand-in for tf2 is for machines that have none')
+@pytest.mark.usefixtures('tf2_stand_in')
+def test_the_camera_is_looked_up_in_tf(client, tmp_path):
     with node('pose_bridge', tmp_path, 'mount', {'camera_frame': 'front_camera'}) as process:
         robot = Robot(client, 'mount', process)
         for _ in range(4):
             robot.localizer_says(base(2, 1, 40))
-        time.sleep(0.3)
         robot.ask_until_sent()
         sent = robot.told[0] if robot.told else wait_until(lambda: robot.told, 'it arrives')[0]
         assert pose_from_msg(sent.pose.pose).position_m == pytest.approx((2, 1, 0), abs=1e-3)

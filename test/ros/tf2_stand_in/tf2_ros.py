@@ -1,4 +1,4 @@
-"""As much of tf2_ros's published interface as the bridge calls, for machines that have none.
+"""As much of tf2_ros's published interface as the nodes call, for tests without a tf tree.
 
 What is broadcast goes to the topic `tf_stand_in`; the camera is where Buffer says.
 """
