@@ -72,6 +72,7 @@ def _decisions(options: argparse.Namespace) -> None:
         page = Report(
             'Place recognition: decisions',
             f'{len(folders)} folders of images asked in {options.map}',
+            decisions.big_numbers(asked),
             facts=environment_facts(),
             settings=used,
             command=typed(),

@@ -11,6 +11,7 @@ import numpy as np
 from cerfevpr_core.calibration.reliability import Bin, calibration_error, reliability
 from cerfevpr_core.data.frames import Frame, FrameSource, frame_number
 from cerfevpr_core.decision import Decision
+from cerfevpr_core.evaluation.page import BigNumber
 from cerfevpr_core.evaluation.relocalization.tables import Table
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.place_map import Candidate
@@ -123,6 +124,25 @@ def errors_table(asked: Sequence[Asked]) -> Table:
     found = mixtures(asked).items()
     rows = [[name, str(len(a)), _number(error_of(a))] for name, a in found]
     return Table(['mixture', 'images', 'calibration error'], rows, 1)
+
+
+def big_numbers(asked: Sequence[Asked]) -> list[BigNumber]:
+    """What a report says first: matches that are right, wrong, and of places elsewhere."""
+    inside = [a for each in asked if each.in_map for a in each.answers]
+    outside = [a for each in asked if not each.in_map for a in each.answers]
+    matched = [a for a in inside if a.decision == Decision.MATCH]
+    num_right = sum(a.right for a in matched)
+    of_all = f'of {len(inside)} images in the map'
+    numbers = [
+        BigNumber('right matches', str(num_right), of_all),
+        BigNumber('wrong matches', str(len(matched) - num_right), of_all),
+    ]
+    if outside:
+        false = sum(a.decision == Decision.MATCH for a in outside)
+        numbers.append(BigNumber('matches elsewhere', str(false), f'of {len(outside)} images'))
+    for name, answers in mixtures(asked).items():
+        numbers.append(BigNumber('calibration error', _number(error_of(answers)), name))
+    return numbers
 
 
 def _number(error: float | None) -> str:

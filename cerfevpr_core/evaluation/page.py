@@ -21,7 +21,7 @@ from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.metrics import RECALL_AT
 from cerfevpr_core.evaluation.pairs import STATES, UNKNOWN, Pair, shrunk
 from cerfevpr_core.evaluation.place_plots import Route
-from cerfevpr_core.evaluation.style import to_svg
+from cerfevpr_core.evaluation.style import milliseconds, to_svg
 from cerfevpr_core.palette import MARKS
 
 
@@ -208,11 +208,14 @@ def _times(report: Report) -> list[Plot]:
     shown = []
     stage_ms = {stage: ms for stage, ms in (report.stage_ms or {}).items() if len(ms)}
     if stage_ms:
-        medians = [f'{stage} {np.median(ms):.3g} ms' for stage, ms in stage_ms.items()]
+        medians = [
+            f'{stage} {milliseconds(float(np.median(ms)))}' for stage, ms in stage_ms.items()
+        ]
         figure = plots.stages_figure(stage_ms)
         shown.append(_plot('Time of each stage', f'p50: {", ".join(medians)}.', 'stages', figure))
     if report.latency_ms is not None and len(report.latency_ms):
-        alt = 'p50 {:.3g} ms, p95 {:.3g} ms.'.format(*np.percentile(report.latency_ms, (50, 95)))
+        p50, p95 = np.percentile(report.latency_ms, (50, 95))
+        alt = f'p50 {milliseconds(p50)}, p95 {milliseconds(p95)}.'
         figure = plots.latency_figure(report.latency_ms)
         shown.append(_plot('Latency of each image', alt, 'latency', figure))
     return shown

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cerfevpr_core.evaluation.evaluate import MethodResult
 from cerfevpr_core.evaluation.metrics import RECALL_AT, precision_recall
-from cerfevpr_core.evaluation.style import STYLE, legend_above, new_axes
+from cerfevpr_core.evaluation.style import STYLE, legend_above, milliseconds, new_axes
 from cerfevpr_core.palette import ACCENT, INK, SERIES
 
 LOG_RATIO = 30  # stages that differ more than this are drawn on a logarithmic axis
@@ -81,7 +81,9 @@ def latency_figure(latency_ms: Sequence[float]) -> Figure:
     axes.plot(latency_ms, '.', color=ACCENT, markersize=4, alpha=0.7)
     for q, dash in ((50, '-'), (95, '--')):
         value = float(np.percentile(latency_ms, q))
-        axes.axhline(value, color=INK, linestyle=dash, linewidth=1, label=f'p{q} {value:.3g} ms')
+        axes.axhline(
+            value, color=INK, linestyle=dash, linewidth=1, label=f'p{q} {milliseconds(value)}'
+        )
     axes.set_ylim(bottom=0)
     figure.legend(loc='outside upper center', ncols=2)
     return figure

@@ -21,6 +21,7 @@ from cerfevpr_core.evaluation.page import BigNumber, Report, write_report
 from cerfevpr_core.evaluation.pairs import NO_TRUE_KEYFRAME, Pair, first_correct, pairs_from
 from cerfevpr_core.evaluation.place_plots import Route
 from cerfevpr_core.evaluation.protocol import Positives
+from cerfevpr_core.evaluation.style import milliseconds
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import Answer, PlaceRecognizer, Recognition
 
@@ -209,7 +210,7 @@ def _latency_numbers(latency_ms: Sequence[float]) -> list[BigNumber]:
     if not latency_ms:
         return []
     p50, p95 = np.percentile(latency_ms, (50, 95))
-    return [BigNumber('latency', f'{p50:.3g} ms', f'median; 95 % within {p95:.3g} ms')]
+    return [BigNumber('latency', milliseconds(p50), f'median; 95 % within {milliseconds(p95)}')]
 
 
 def _shown(pairs: Sequence[Pair], correct: Sequence[bool | None]) -> str:

@@ -61,6 +61,11 @@ def to_svg(figure: Figure, name: str, alt: str) -> str:
     return f'<svg {box.group()} role="img" aria-label="{label}">\n<title>{label}</title>\n{body}'
 
 
+def milliseconds(value: float) -> str:
+    """A time for people: three digits, and never as 1.2e+03."""
+    return f'{value:,.0f} ms' if value >= 100 else f'{value:.3g} ms'
+
+
 def new_axes(x_label: str, y_label: str, height: float = 3.3) -> tuple[Figure, Axes]:
     """A figure for half of the page's width."""
     figure = Figure(figsize=(4.8, height), dpi=72, layout='constrained')

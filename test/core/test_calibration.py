@@ -177,6 +177,7 @@ def test_the_benchmark_tells_decisions_errors_and_draws_the_diagram(run, longer_
     assert 'half and half' in told and 'calibration error' in told
     text = (page / 'report.html').read_text(encoding='utf-8')
     assert 'Expected calibration error: in the map' in text
+    assert 'wrong matches' in text and 'of 40 images in the map' in text and 'of 20 images' in text
 
 
 def test_localize_draws_the_diagram_where_the_truth_is_told(run, longer_map, tmp_path):

@@ -25,6 +25,7 @@ from cerfevpr_core.evaluation.report import (
     report_from_evaluation,
     write_report,
 )
+from cerfevpr_core.evaluation.style import milliseconds
 
 
 @pytest.fixture(scope='module')
@@ -174,7 +175,7 @@ def test_the_latency_counts_re_ranking(tmp_path: Path) -> None:
     slow = replace(result(right), rerank_ms=[1000.0] * 24)
     report = report_from_evaluation([slow], files, files[:24], Positives(right, ''), '')
     [latency] = [n for n in report.numbers if n[0] == 'latency']
-    assert float(latency[1].split()[0]) > 1000
+    assert float(latency[1].split()[0].replace(',', '')) > 1000
 
 
 def test_the_measures_are_explained_beside_the_table(page: Page) -> None:
@@ -228,3 +229,10 @@ def test_the_match_sheet_is_as_wide_as_asked(tmp_path: Path) -> None:
     write_match_sheet([*pairs, pair(None), pair(True)], tmp_path / 'sheet.png', columns=3)
     sheet = PilImage.open(tmp_path / 'sheet.png')
     assert sheet.width == 1200 and 200 < sheet.height < 800
+
+
+@pytest.mark.parametrize(
+    ('value', 'told'), [(0.0342, '0.0342 ms'), (12.34, '12.3 ms'), (1130.4, '1,130 ms')]
+)
+def test_a_time_is_told_in_digits(value, told):
+    assert milliseconds(value) == told
