@@ -124,7 +124,7 @@ class PlaceRecognizer:
             clock.stop('rerank')
         nowhere = None
         if sequence is not None:
-            candidates, nowhere = self._follow(view, candidates, sequence, motion)
+            candidates, nowhere = self.follow(view, candidates, sequence, motion)
             clock.stop('sequence')
         found = Relocalized(candidates)
         if self.relocalizer is not None:
@@ -179,7 +179,7 @@ class PlaceRecognizer:
         candidates = self._rerank(view, self._search(view, top_k))
         if sequence is None:
             return candidates
-        return self._follow(view, candidates, sequence, None)[0]
+        return self.follow(view, candidates, sequence)[0]
 
     def choose_traverses(self, names: tuple[str, ...]) -> None:
         """Search these alone from now on; none: all. Raises MapError for an unknown one."""
@@ -202,14 +202,14 @@ class PlaceRecognizer:
         """The first ones by their landmarks; what was found beyond them stays behind."""
         return rerank_first(view, candidates, self.place_map, self.config.landmarks)
 
-    def _follow(
+    def follow(
         self,
         view: View,
         candidates: list[Candidate],
         sequence: SequenceFilter,
-        motion: Motion | None,
+        motion: Motion | None = None,
     ) -> tuple[list[Candidate], float]:
-        """In the order of the belief, and the chance to be in no place of the map."""
+        """Candidates in the order of the belief, and the chance to be in no place of the map."""
         followed = sequence.follow(view.descriptor, candidates, motion)
         return self._with_landmarks(view, followed.candidates), followed.nowhere
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,13 +26,14 @@ from cerfevpr_core.pixel_formats import decode_compressed
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import PlaceRecognizer
 from cerfevpr_core.reranking import rerank_first
+from cerfevpr_core.sequence import SequenceFilter
 
 log = logging.getLogger(__name__)
 
 _STRENGTH = 0.8  # of the changes
 
 # Wraps an iterable to show how far it is: (items, what is done, how many) -> the same items.
-Track = Callable[[Iterable[Candidate], str, int], Iterable[Candidate]]
+Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,19 @@ def examples_of(
     around = MapKeyframes(keyframes, recognizer.place_map.store.vectors(), same)
     found: list[Example] = []
     for keyframe in track(chosen, 'calibrating', len(chosen)):
-        picture = recognizer.place_map.store.thumbnail(keyframe.keyframe_id)
-        if picture:
-            image = changed(decode_compressed(picture, 'jpeg'), seed + keyframe.keyframe_id)
-            image = _as_large(image, keyframe)
-            found.extend(_ask(Asked(recognizer, keyframe, image), keyframe, around))
+        asked = ask_changed(recognizer, keyframe, seed + keyframe.keyframe_id)
+        if asked is not None:
+            found.extend(_ask(asked, keyframe, around))
     return found
+
+
+def ask_changed(recognizer: PlaceRecognizer, keyframe: Candidate, seed: int) -> Asked | None:
+    """A keyframe's image, changed; None where the map keeps no thumbnail of it."""
+    picture = recognizer.place_map.store.thumbnail(keyframe.keyframe_id)
+    if not picture:
+        return None
+    image = changed(decode_compressed(picture, 'jpeg'), seed)
+    return Asked(recognizer, keyframe, _as_large(image, keyframe))
 
 
 def changed(image: Image, seed: int) -> Image:
@@ -85,7 +94,7 @@ class Asked:
         self.keypoints = relocalizer.detector.detect(image) if relocalizer else None
         self.camera = recognizer.place_map.store.cameras([keyframe.keyframe_id])[0]
 
-    def answer(self, without: set[int]) -> list[Candidate]:
+    def answer(self, without: set[int], sequence: SequenceFilter | None = None) -> list[Candidate]:
         """As `recognize` answers, from a map without some keyframes."""
         config, place_map = self.recognizer.config, self.recognizer.place_map
         allowed = ~np.isin(self.ids, list(without)) & np.isfinite(self.similarities)
@@ -95,6 +104,8 @@ class Asked:
         pairs = zip(ids[best].tolist(), similarities[best].tolist(), strict=True)
         found = place_map.store.candidates(pairs)
         candidates = rerank_first(self.view, found, place_map, config.landmarks)
+        if sequence is not None:
+            candidates, _ = self.recognizer.follow(self.view, candidates, sequence)
         relocalizer = self.recognizer.relocalizer
         if relocalizer is None or self.keypoints is None or not candidates:
             return candidates
@@ -112,9 +123,15 @@ def _ask(asked: Asked, keyframe: Candidate, map_: MapKeyframes) -> Iterator[Exam
     for in_map, without in ((True, map_.beside(keyframe)), (False, map_.around(keyframe))):
         candidates = asked.answer(without)
         if candidates:
-            right = in_map and map_.same.joins(keyframe, candidates[0])
-            features = features_of(candidates[0], candidates, map_.same)
-            yield Example(features, right, in_map)
+            yield example(keyframe, candidates, map_.same, in_map)
+
+
+def example(
+    keyframe: Candidate, candidates: list[Candidate], same: SamePlace, in_map: bool
+) -> Example:
+    """Of an answer to a keyframe's image."""
+    right = in_map and same.joins(keyframe, candidates[0])
+    return Example(features_of(candidates[0], candidates, same), right, in_map)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from cerfevpr_core.place_map import Candidate
 
 PLAIN = ('similarity', 'similarity_margin')
 LANDMARKS = ('landmarks', 'landmarks_margin')
+BELIEF = ('belief',)
 GEOMETRY = ('inliers', 'inlier_ratio', 'verified')
+_LEAST_BELIEF = 1e-3
 
 
 def rival_of(
@@ -37,8 +39,16 @@ def features_of(
         best = max(c.landmark_similarity or 0.0 for c in rivals)
         features['landmarks'] = candidate.landmark_similarity
         features['landmarks_margin'] = candidate.landmark_similarity - best
+    if candidate.belief is not None:
+        features['belief'] = _log_odds(candidate.belief)
     if candidate.num_inliers is not None and candidate.inlier_ratio is not None:
         features['inliers'] = math.log1p(candidate.num_inliers)
         features['inlier_ratio'] = candidate.inlier_ratio
         features['verified'] = float(candidate.verified)
     return features
+
+
+def _log_odds(chance: float) -> float:
+    """Bounded: a belief of many images is no surer than that."""
+    bounded = min(max(chance, _LEAST_BELIEF), 1 - _LEAST_BELIEF)
+    return math.log(bounded / (1 - bounded))

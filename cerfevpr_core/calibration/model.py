@@ -44,17 +44,21 @@ class Calibration:
     """What a map keeps: the reach of its places, and a model for each set of features it knows.
 
     The first model is the one that knows most; `quality` says how it did on examples left out.
+    `followed` are those for images in order, whose candidates have a belief; where there are none
+    each image counts by itself.
     """
 
     same: SamePlace
     models: tuple[Logistic, ...]
     num_examples: int
     quality: Mapping[str, float] = field(default_factory=dict)
+    followed: tuple[Logistic, ...] = ()
 
     def probability(self, candidate: Candidate, candidates: Sequence[Candidate]) -> float | None:
         """That a candidate is right, of all that were found; None where too little is known."""
         features = features_of(candidate, candidates, self.same)
-        model = next((m for m in self.models if features.keys() >= set(m.names)), None)
+        models = self.followed if self.followed and 'belief' in features else self.models
+        model = next((m for m in models if features.keys() >= set(m.names)), None)
         return None if model is None else model.probability(features)
 
     def to_bytes(self) -> bytes:
@@ -69,9 +73,10 @@ class Calibration:
             if found['form'] != _FORM:
                 raise ValueError(f'form {found["form"]}, expected {_FORM}')
             models = tuple(_logistic(each) for each in found['models'])
+            followed = tuple(_logistic(each) for each in found.get('followed', ()))
             same = SamePlace(float(found['same']['reach_m']), int(found['same']['reach_frames']))
             quality = {str(k): float(v) for k, v in found['quality'].items()}
-            return Calibration(same, models, int(found['num_examples']), quality)
+            return Calibration(same, models, int(found['num_examples']), quality, followed)
         # RecursionError: JSON of a hundred thousand brackets. OverflowError: a size of infinity.
         except _UNREADABLE as error:
             raise MapError(

@@ -35,6 +35,11 @@ def add_command(actions: Any) -> None:
         metavar='DIR',
         help='images of places outside the map; may be repeated',
     )
+    parser.add_argument(
+        '--followed',
+        action='store_true',
+        help='images in order, one belief over all folders: at each the robot is put elsewhere',
+    )
     parser.add_argument('--camera', type=Path, metavar='FILE', help='ROS calibration YAML')
     parser.add_argument('--json', type=Path, metavar='FILE')
     parser.add_argument('--report', type=Path, metavar='DIR', help='write report.html')
@@ -54,8 +59,13 @@ def _decisions(options: argparse.Namespace) -> None:
     recognizer = PlaceRecognizer.load(options.map, options.config, tuple(options.assignments))
     folders = [(options.queries, options.frame_tolerance)]
     folders += [(folder, None) for folder in options.elsewhere]
+    belief = recognizer.sequence() if options.followed else None
+    if options.followed and belief is None:
+        raise ConfigError('--followed with sequence.mode=never: there is no belief to follow with')
     asked = [
-        decisions.ask(recognizer, FolderFrames(folder), str(folder), tolerance, camera, track)
+        decisions.ask(
+            recognizer, FolderFrames(folder), str(folder), tolerance, camera, track, belief
+        )
         for folder, tolerance in folders
     ]
     used = settings(recognizer.config)
@@ -71,7 +81,8 @@ def _decisions(options: argparse.Namespace) -> None:
         found = decisions.mixtures(asked)
         page = Report(
             'Place recognition: decisions',
-            f'{len(folders)} folders of images asked in {options.map}',
+            f'{len(folders)} folders of images asked in {options.map}, '
+            + ('one after another with one belief' if belief else 'each image by itself'),
             decisions.big_numbers(asked),
             facts=environment_facts(),
             settings=used,

@@ -16,6 +16,7 @@ from cerfevpr_core.evaluation.relocalization.tables import Table
 from cerfevpr_core.geometry import Camera
 from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.recognizer import PlaceRecognizer
+from cerfevpr_core.sequence import SequenceFilter
 
 Track = Callable[[Iterable[Frame], str, int], Iterable[Frame]]
 
@@ -47,14 +48,16 @@ def ask(
     frame_tolerance: int | None,
     camera: Camera | None,
     track: Track,
+    sequence: SequenceFilter | None = None,
 ) -> Asked:
-    """Ask images one at a time, each by itself; without a tolerance their places are elsewhere.
+    """Ask images one at a time; without a tolerance their places are elsewhere.
 
     Right is a first candidate whose number, the last one of its name, differs by at most that.
+    Each image by itself; with a sequence after those that it was given before.
     """
     answers = []
     for frame in track(frames, name, len(frames)):
-        found = recognizer.recognize(frame.image, camera=camera)
+        found = recognizer.recognize(frame.image, camera=camera, sequence=sequence)
         first = found.candidates[0]
         is_right = frame_tolerance is not None and _near(frame.name, first, frame_tolerance)
         answers.append(

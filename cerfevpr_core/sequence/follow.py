@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cerfevpr_core.config import SequenceConfig
-from cerfevpr_core.place_map import Candidate, PlaceMap
+from cerfevpr_core.place_map import Candidate
 from cerfevpr_core.sequence.filter import KeyframeFilter
 from cerfevpr_core.sequence.keyframe_table import KeyframeTable
 from cerfevpr_core.sequence.motion import Motion
 
 Array = NDArray[np.float64]
+
+
+class _Keyframes(Protocol):
+    def everything(self) -> list[Candidate]: ...
+
+    def candidates(self, pairs: Iterable[tuple[int, float]]) -> list[Candidate]: ...
+
+
+class FollowedMap(Protocol):
+    """What is followed in: a place map, or a part of one."""
+
+    @property
+    def generation(self) -> str: ...
+
+    @property
+    def store(self) -> _Keyframes: ...
+
+    def __len__(self) -> int: ...
+
+    def similarities(
+        self, descriptor: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +55,7 @@ class SequenceFilter:
     """
 
     def __init__(
-        self, config: SequenceConfig, place_map: PlaceMap, traverses: Sequence[str] = ()
+        self, config: SequenceConfig, place_map: FollowedMap, traverses: Sequence[str] = ()
     ) -> None:
         self.config, self.place_map, self.traverses = config, place_map, traverses
         self.forget()
@@ -59,7 +82,8 @@ class SequenceFilter:
             return Followed(list(candidates), 1.0)
         similarities = self._similarities(descriptor)
         belief = self._filter.update(similarities, self._landmarks(candidates), motion)
-        chosen = belief.order[: len(candidates)]
+        known = np.isfinite(similarities[belief.order])
+        chosen = belief.order[known][: len(candidates)]
         found = self._candidates(chosen, candidates, similarities)
         return Followed(
             [

@@ -104,7 +104,7 @@ def longer_map(run, weights, tmp_path):
 
 def test_a_map_is_calibrated_when_it_is_built(run, longer_map):
     folder, told = longer_map
-    assert 'calibrated with 80 questions' in told and 'not calibrated' not in told
+    assert 'calibrated with 240 questions' in told and 'not calibrated' not in told
     with PlaceMap.open(folder) as place_map:
         assert place_map.calibration() is not None and place_map.calibration_age() == 0
 
