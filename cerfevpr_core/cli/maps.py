@@ -68,7 +68,11 @@ def _calibrate_map(folder: Path, options: argparse.Namespace) -> None:
 
     made = calibrate_map(folder, track, options.config, tuple(options.assignments))
     error = made.quality['calibration_error']
-    print(f'calibrated with {made.num_examples} questions, calibration error {error:.3f}')
+    followed = made.quality.get('calibration_error_followed')
+    in_order = '' if followed is None else f', of images in order {followed:.3f}'
+    print(
+        f'calibrated with {made.num_examples} questions, calibration error {error:.3f}{in_order}'
+    )
 
 
 def _add(options: argparse.Namespace) -> None:
