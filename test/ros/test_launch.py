@@ -78,6 +78,8 @@ def test_localize_declares_its_arguments_and_only_the_map_must_be_given():
         'map': None,
         'image': '/camera/image_raw',
         'camera_info': '',
+        'odom': '',
+        'camera_in_base': '',
         'namespace': '',
         'use_sim_time': 'false',
         'autostart': 'true',
