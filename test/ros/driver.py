@@ -28,6 +28,7 @@ class Driver:
     """Publishes what a mapper in a namespace hears, and hears what it adds."""
 
     def __init__(self, client: Client, namespace: str, process: Process, listens=True) -> None:
+        from lifecycle_msgs.srv import GetState
         from sensor_msgs.msg import CameraInfo, Image
 
         from cerfevpr_msgs.msg import KeyframeAdded
@@ -40,6 +41,9 @@ class Driver:
         if listens:
             self.images = self.out(Image, 'image')
             self.infos = self.out(CameraInfo, 'camera_info')
+            # A place is added and told once. DDS tells of our ends in their order: a mapper that
+            # finds this client's has found the listener to its keyframes.
+            client.call(GetState, f'{self.name}/get_state')
 
     def out(self, kind: type, topic: str):
         """A publisher that the mapper listens to."""
